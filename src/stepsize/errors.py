@@ -1,0 +1,54 @@
+"""Every error stepsize raises on purpose.
+
+::
+
+    StepsizeError
+    ├── InputError          an argument, option or file that cannot be used  (also a ValueError)
+    │   └── TaskError       the user's task: missing file, callable that raises, wrong return type
+    ├── DataError           a data set that is absent, damaged or cannot be fetched
+    ├── RangeTestError      a range test that cannot go on: loader ran dry, loss not a scalar, ...
+    ├── OutputError         a place that cannot be written
+    └── MissingDependencyError   an optional package that is not installed  (also an ImportError)
+
+Each message says what was asked, the value received and the way out. The command line prints the
+message alone and exits with 2.
+"""
+
+from __future__ import annotations
+
+
+class StepsizeError(Exception):
+    """Base of all errors raised on purpose; catch this one to catch them all."""
+
+
+class InputError(StepsizeError, ValueError):
+    """An argument, option or file that cannot be used as given."""
+
+
+class TaskError(InputError):
+    """The user's task cannot be made: missing file, callable that raises, wrong return type."""
+
+
+class DataError(StepsizeError):
+    """A data set that is absent, damaged or cannot be fetched."""
+
+
+class RangeTestError(StepsizeError):
+    """A range test that cannot go on: the loader ran dry, the loss is not a scalar, ..."""
+
+
+class OutputError(StepsizeError):
+    """A place that cannot be written."""
+
+
+class MissingDependencyError(StepsizeError, ImportError):
+    """An optional package that is not installed; the message names the extra that brings it."""
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise :class:`InputError` with ``message`` unless ``condition`` holds.
+
+    >>> require(1 > 0, "never seen")
+    """
+    if not condition:
+        raise InputError(message)
