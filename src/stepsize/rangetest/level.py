@@ -1,0 +1,77 @@
+"""The running level of a noisy loss, as stop rules and the range's extension see it."""
+
+from __future__ import annotations
+
+import math
+from bisect import insort
+from collections import deque
+from statistics import median
+
+#: A level is the median over this many decades of rate ...
+WINDOW_DECADES = 0.25
+#: ... but never over fewer points than this.
+WINDOW_POINTS = 3
+
+
+class Level:
+    """Follows the median loss of the last quarter decade, its best so far and the noise.
+
+    A median, because one bad batch must not end a test; a window in decades, because the answer
+    must not move with the number of points.
+
+    >>> level = Level()
+    >>> for i, loss in enumerate([2.0, 2.0, 2.0, 1.0, 1.0, 1.0, 1.5, 1.5]):
+    ...     level.see(10.0 ** (i - 5), loss)
+    >>> level.start, level.best, level.now, level.drop
+    (2.0, 1.0, 1.5, 1.0)
+    """
+
+    def __init__(self) -> None:
+        self.start = math.nan
+        self.best = math.inf
+        self.now = math.nan
+        self._window: deque[tuple[float, float]] = deque()
+        self._steps: list[float] = []
+        self._last = math.nan
+
+    def see(self, lr: float, loss: float) -> None:
+        """Take in the next point."""
+        if not math.isnan(self._last):
+            insort(self._steps, abs(loss - self._last))
+        self._last = loss
+        self._window.append((math.log10(lr), loss))
+        oldest = math.log10(lr) - WINDOW_DECADES
+        while len(self._window) > WINDOW_POINTS and self._window[0][0] < oldest:
+            self._window.popleft()
+        if len(self._window) < WINDOW_POINTS:
+            return
+        self.now = median(loss for _, loss in self._window)
+        if math.isnan(self.start):
+            self.start = self.now
+        self.best = min(self.best, self.now)
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a level yet."""
+        return not math.isnan(self.start)
+
+    @property
+    def drop(self) -> float:
+        """How far the level has fallen from its start."""
+        return max(0.0, self.start - self.best) if self.ready else 0.0
+
+    @property
+    def noise(self) -> float:
+        """The standard deviation of one loss around its level.
+
+        From the median step between neighbours: for Gaussian noise it is 0.6745 sqrt(2) standard
+        deviations. Never below what single precision can resolve.
+        """
+        resolution = 1e-7 * max(abs(self.start), abs(self.best)) if self.ready else 0.0
+        if not self._steps:
+            return resolution
+        return max(self._steps[len(self._steps) // 2] / (0.6745 * math.sqrt(2.0)), resolution)
+
+    def at_edge(self) -> bool:
+        """Whether the level is still, within the noise, at its lowest: the fall has no far side."""
+        return not self.ready or self.now <= self.best + 0.1 * self.drop + 3.0 * self.noise
