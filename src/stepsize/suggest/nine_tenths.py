@@ -1,0 +1,167 @@
+"""The default rule: the rate at which the loss has made nine tenths of its fall.
+
+The lowest point of a curve is badly determined (it is flat there) and lies near the divergence;
+the steepest point is as badly determined (a slope is noise divided by a small step). The point
+where the smoothed loss crosses a level is well determined, because the curve is steep there, and
+nine tenths of the way down it is close below the largest rate that still works.
+
+The figure 0.9 was chosen on twelve small workloads: see benchmarks/default_rule/README.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import variance
+
+from stepsize.records import Clr, Curve, Suggestion
+from stepsize.suggest.pool import pool
+from stepsize.suggest.shape import Shape, shape_of
+
+#: The share of the fall at which the suggested rate lies.
+FRACTION = 0.9
+#: The share at which learning has visibly begun: the lower bound of a cyclical schedule.
+BEGUN = 0.1
+#: A fall smaller than this many standard errors is none.
+SIGNIFICANT = 4.0
+#: An interval wider than this many decades is no answer.
+WIDEST = 2.0
+#: The noise around one curve counts like this many further repeats when intervals are made.
+PRIOR_REPEATS = 3
+#: Two-sided 95 % points of Student's t, by degrees of freedom, from 3.
+_T = (3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
+
+
+def nine_tenths(curves: Sequence[Curve]) -> Suggestion:
+    r"""Suggest the rate where the mean of ``curves`` has made nine tenths of its fall.
+
+    With ``s`` the smoothed loss over ``x = log10(rate)``, ``s0`` its level before learning and
+    ``s*`` its minimum: the last ``x`` below the minimum with ``s(x) = s0 - 0.9 (s0 - s*)``.
+    Unchanged by the number of points and by a constant added to the loss or multiplied with it.
+
+    The 95 % interval joins two variances, weighted as 3 to R - 1 degrees of freedom: of the
+    crossing in the mean curve, ``(se(s)^2 + se(level)^2) / slope^2``, and between the R repeats.
+
+    Args:
+        curves: one or more repeats over the same ladder.
+
+    Returns:
+        A suggestion, or an abstention: ``too_few_points``, ``diverged_at_start``, ``flat``,
+        ``still_falling`` or ``too_noisy``, with the reason and what to try.
+
+    >>> from stepsize.rangetest import Geometric
+    >>> rates = [rung.lr for rung in Geometric(1e-6, 1.0).rungs()]
+    >>> fall = [2.0 - 1.0 / (1.0 + (0.001 / lr) ** 2) + (lr / 0.1) ** 2 for lr in rates]
+    >>> answer = nine_tenths([Curve(tuple(rates), tuple(fall), stop="rise")])
+    >>> answer.verdict, 0.001 < answer.lr < 0.01
+    ('ok', True)
+    >>> nine_tenths([Curve(tuple(rates), (2.3,) * len(rates))]).verdict
+    'flat'
+    """
+    curve = pool(curves)
+    shape = shape_of(curve)
+    if shape is None:
+        return _too_short(curve)
+    abstention = _abstain(curve, shape)
+    if abstention is not None:
+        return abstention
+    x = shape.crossing(FRACTION)
+    if x is None:
+        return _no_start(curve)
+    half = _half_interval(curves, shape, x)
+    if 2.0 * half > WIDEST:
+        return Suggestion(
+            "too_noisy",
+            f"The loss falls, but the noise leaves {2 * half:.1f} decades of rates to choose from. "
+            "Try more repeats, more updates per rate or a larger batch.",
+        )
+    return Suggestion(
+        "ok",
+        f"The loss has made nine tenths of its fall here; it is lowest at "
+        f"{10 ** shape.x[shape.lowest]:.2g} and {_beyond(curve)}.",
+        lr=10.0**x,
+        interval=(10.0 ** (x - half), 10.0 ** (x + half)),
+        clr=smith_range(shape),
+    )
+
+
+def smith_range(shape: Shape) -> Clr | None:
+    """Smith's bounds for a cyclical schedule (2015, section 3.3).
+
+    ``base_lr`` where the loss has begun to fall (a tenth of the fall), ``max_lr`` where it stops
+    falling (the smoothed minimum).
+    """
+    begun = shape.crossing(BEGUN)
+    if begun is None or begun >= shape.x[shape.lowest]:
+        return None
+    return Clr(10.0**begun, 10.0 ** shape.x[shape.lowest])
+
+
+def _abstain(curve: Curve, shape: Shape) -> Suggestion | None:
+    """The abstention that the shape calls for, if any."""
+    if shape.drop < SIGNIFICANT * shape.drop_error:
+        if curve.diverged and shape.x[-1] - shape.x[0] < 1.0:
+            return _no_start(curve)
+        return Suggestion(
+            "flat",
+            f"The loss never fell by more than its noise between {curve.lr[0]:.2g} and "
+            f"{curve.lr[-1]:.2g}. Check that the model can learn (labels, loss, frozen layers), or "
+            "try more updates per rate.",
+        )
+    tail = next(i for i, x in enumerate(shape.x) if x >= shape.x[-1] - 0.5)
+    fall = shape.value[tail] - shape.value[-1]
+    noise = math.hypot(shape.error[tail], shape.error[-1])
+    if not curve.diverged and fall > 0.05 * shape.drop and fall > 3.0 * noise:
+        return Suggestion(
+            "still_falling",
+            f"The loss is still falling at the highest rate tried, {curve.lr[-1]:.2g}. Try a "
+            "higher stop.",
+        )
+    return None
+
+
+def _too_short(curve: Curve) -> Suggestion:
+    if curve.diverged:
+        return _no_start(curve)
+    return Suggestion(
+        "too_few_points",
+        f"Only {len(curve)} points were measured; at least 8 are needed. Try more rates or more "
+        "updates.",
+    )
+
+
+def _no_start(curve: Curve) -> Suggestion:
+    return Suggestion(
+        "diverged_at_start",
+        f"The training already moves or blows up at the lowest rates, from {curve.lr[0]:.2g}. "
+        "Try a lower start, and check the loss of an untrained model."
+        if len(curve)
+        else "The training blew up at once. Try a lower start.",
+    )
+
+
+def _half_interval(curves: Sequence[Curve], shape: Shape, x: float) -> float:
+    """Half the 95 % interval of log10 of the rate, in decades."""
+    level_error = math.hypot(
+        (1.0 - FRACTION) * shape.start_error, FRACTION * shape.error[shape.lowest]
+    )
+    slope = abs(shape.slope(x)) or 1e-300
+    within = (math.hypot(shape.error[shape.at(x)], level_error) / slope) ** 2
+    freedom = PRIOR_REPEATS
+    pooled = within * PRIOR_REPEATS
+    answers = [answer for answer in map(_crossing, curves) if answer is not None]
+    if len(answers) > 1:
+        pooled += variance(answers) / len(answers) * (len(answers) - 1)
+        freedom += len(answers) - 1
+    return _T[min(freedom, len(_T) + 2) - 3] * math.sqrt(pooled / freedom)
+
+
+def _crossing(curve: Curve) -> float | None:
+    shape = shape_of(curve)
+    return None if shape is None or shape.drop <= 0 else shape.crossing(FRACTION)
+
+
+def _beyond(curve: Curve) -> str:
+    if curve.diverged:
+        return f"blows up by {curve.lr[-1]:.2g}"
+    return f"has not blown up by {curve.lr[-1]:.2g}"

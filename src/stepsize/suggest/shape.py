@@ -1,0 +1,161 @@
+"""The shape of a curve: what is left of it when noise and blow-up are taken away.
+
+Every question a rule of ours asks (how far did the loss fall, where was it lowest, how sure is
+that) is answered here once, in decades and relative to the curve itself.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import median
+
+from stepsize.rangetest.level import Level
+from stepsize.records import Curve
+from stepsize.suggest.smoothing import binned, local_line
+
+#: Fewer points than this before the divergence say nothing.
+LEAST_POINTS = 8
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A curve's smoothed form and its landmarks.
+
+    Attributes:
+        x: log10 of the rate whose effect each loss shows (the lag of the measurement removed).
+        value: the smoothed loss.
+        error: the standard error of each smoothed value.
+        start: the loss level before learning begins.
+        start_error: its standard error.
+        lowest: the index of the smoothed minimum.
+        cap: where higher losses were cut off before smoothing.
+    """
+
+    x: tuple[float, ...]
+    value: tuple[float, ...]
+    error: tuple[float, ...]
+    start: float
+    start_error: float
+    lowest: int
+    cap: float
+
+    @property
+    def drop(self) -> float:
+        """How far the smoothed loss falls from its start."""
+        return self.start - self.value[self.lowest]
+
+    @property
+    def drop_error(self) -> float:
+        """The standard error of the drop."""
+        return math.hypot(self.start_error, self.error[self.lowest])
+
+    def crossing(self, fraction: float) -> float | None:
+        """log10 of the rate where the loss has made ``fraction`` of its fall, for the last time.
+
+        None when the curve is below that level from its first point.
+        """
+        level = self.start - fraction * self.drop
+        i = self.lowest
+        while i > 0 and self.value[i - 1] <= level:
+            i -= 1
+        if i == 0:
+            return None
+        above, below = self.value[i - 1], self.value[i]
+        share = (level - below) / (above - below)
+        return self.x[i] + share * (self.x[i - 1] - self.x[i])
+
+    def at(self, x: float) -> int:
+        """The index of the point nearest to ``x``."""
+        return min(range(len(self.x)), key=lambda i: abs(self.x[i] - x))
+
+    def slope(self, x: float) -> float:
+        """The slope of the smoothed loss per decade, over a quarter decade around ``x``."""
+        near = [i for i, other in enumerate(self.x) if abs(other - x) <= 0.25]
+        i = self.at(x)
+        low, high = min([*near, max(i - 1, 0)]), max([*near, min(i + 1, len(self.x) - 1)])
+        return (self.value[high] - self.value[low]) / (self.x[high] - self.x[low])
+
+
+def shape_of(curve: Curve) -> Shape | None:
+    """The shape of ``curve`` up to its divergence; None when fewer than eight points are left.
+
+    The loss is capped at one drop (and the noise) above its start before smoothing, so that the
+    blow-up does not leak into the rates below it.
+    """
+    curve = curve.finite()
+    if len(curve) < LEAST_POINTS:
+        return None
+    cap = _cap(curve)
+    x, losses, counts = binned(effect_of(curve), [min(loss, cap) for loss in curve.loss])
+    if len(x) < LEAST_POINTS:
+        return None
+    smoothed = local_line(x, losses, counts)
+    noise = _local_noise(x, losses, counts, smoothed.value)
+    error = [sigma * gain for sigma, gain in zip(noise, smoothed.gain, strict=True)]
+    before = _before_learning(x)
+    start = math.fsum(smoothed.value[:before]) / before
+    measured = math.fsum(counts[:before])
+    return Shape(
+        x=tuple(x),
+        value=tuple(smoothed.value),
+        error=tuple(error),
+        start=start,
+        start_error=noise[0] / math.sqrt(measured),
+        lowest=min(range(len(x)), key=smoothed.value.__getitem__),
+        cap=cap,
+    )
+
+
+def effect_of(curve: Curve) -> list[float]:
+    """log10 of the rate that each loss shows the effect of.
+
+    A loss measured before its update shows the rate of the update before: with ``u`` updates per
+    point that is a shift by ``1 / u`` of a rung.
+    """
+    x = [math.log10(rate) for rate in curve.lr]
+    if not curve.lag or len(x) < 2:
+        return x
+    below = [2.0 * x[0] - x[1], *x]
+    return [
+        here - (here - before) * min(1.0, curve.lag / updates)
+        for before, here, updates in zip(below, x, curve.updates, strict=False)
+    ]
+
+
+def _cap(curve: Curve) -> float:
+    level = Level()
+    for rate, loss in zip(curve.lr, curve.loss, strict=True):
+        level.see(rate, loss)
+    return level.start + level.drop + 3.0 * level.noise
+
+
+def _before_learning(x: list[float]) -> int:
+    """How many points the start level is read from: a seventh of the range, a decade at most."""
+    reach = x[0] + min(1.0, (x[-1] - x[0]) / 7.0)
+    return max(3, sum(value <= reach for value in x))
+
+
+def _local_noise(
+    x: list[float], y: list[float], counts: list[float], smoothed: list[float]
+) -> list[float]:
+    """The standard deviation of a single measurement around each point.
+
+    The median absolute residual within a decade below and a quarter above: noise grows towards the
+    divergence, so one figure for the whole curve would be wrong at both ends, and the blow-up
+    itself is no noise. Never below what single precision resolves.
+    """
+    residuals = [abs(a - b) * math.sqrt(c) for a, b, c in zip(y, smoothed, counts, strict=True)]
+    resolution = 1e-7 * max(abs(value) for value in y)
+    noise = []
+    first = last = 0
+    for i, centre in enumerate(x):
+        while x[first] < centre - 1.0:
+            first += 1
+        while last < len(x) and x[last] <= centre + 0.25:
+            last += 1
+        low = min(first, max(0, i - 7))
+        high = max(last, min(len(x), low + 8))
+        # 0.6745: the median of |N(0, 1)|; 0.9: the residuals are shrunk by their own fit.
+        noise.append(max(median(residuals[low:high]) / (0.6745 * 0.9), resolution))
+    return noise

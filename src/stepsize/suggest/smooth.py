@@ -1,0 +1,36 @@
+"""The smoothed loss at each point of a curve, for plots and records."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+
+from stepsize.records import Curve
+from stepsize.suggest.shape import shape_of
+
+
+def smooth(curve: Curve) -> tuple[float, ...]:
+    """The curve without its noise: one value per point, ``inf`` where there is none.
+
+    There is none past the point where the loss has blown up, nor for a curve of fewer than eight
+    points.
+
+    >>> smooth(Curve((0.1, 0.2), (1.0, 2.0)))
+    (inf, inf)
+    """
+    shape = shape_of(curve)
+    if shape is None:
+        return (math.inf,) * len(curve)
+    values = [_at(math.log10(rate), shape.x, shape.value) for rate in curve.lr]
+    for i, (rate, loss) in enumerate(zip(curve.lr, curve.loss, strict=True)):
+        if math.log10(rate) > shape.x[shape.lowest] and loss >= shape.cap:
+            values[i:] = [math.inf] * (len(values) - i)
+            break
+    return tuple(values)
+
+
+def _at(x: float, xs: tuple[float, ...], values: tuple[float, ...]) -> float:
+    """Linear interpolation; the end's value just outside."""
+    i = min(max(bisect_left(xs, x), 1), len(xs) - 1)
+    share = min(max((x - xs[i - 1]) / (xs[i] - xs[i - 1]), 0.0), 1.0)
+    return values[i - 1] + share * (values[i] - values[i - 1])

@@ -1,0 +1,125 @@
+"""Smoothing without lag, stated in decades of learning rate.
+
+A moving average over past points (what most finders use) shifts every feature of the curve to
+higher rates, by an amount that depends on the number of points. A symmetric local line does not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+#: Half the width of the smoothing window, in decades of learning rate.
+HALF_WIDTH = 0.5
+#: A window holds at least this many points, however sparse they are.
+LEAST_POINTS = 5
+#: Points closer than this many decades are averaged first: it keeps the cost down and changes
+#: nothing that a window of half a decade could see.
+BIN = 1 / 50
+
+
+class Smoothed(NamedTuple):
+    """A smoothed curve.
+
+    Attributes:
+        value: the smoothed loss at each point.
+        gain: the standard deviation of each value, for noise of standard deviation 1 per point.
+    """
+
+    value: list[float]
+    gain: list[float]
+
+
+def local_line(
+    x: Sequence[float], y: Sequence[float], weight: Sequence[float] | None = None
+) -> Smoothed:
+    r"""Fit a weighted straight line around each point and take its value there.
+
+    Weights are tricube, ``(1 - |d / h|^3)^3`` with ``h`` half a decade (Cleveland 1979, eq. 2.1);
+    ``h`` grows where fewer than five points would be inside. Linear in ``y``: adding a constant
+    to the loss or scaling it does the same to the result.
+
+    Args:
+        x: log10 of the rates, rising.
+        y: finite losses.
+        weight: how many measurements each point averages; 1 each by default.
+
+    >>> x = [i / 10 for i in range(20)]
+    >>> straight = [3.0 - 2.0 * value for value in x]
+    >>> max(abs(a - b) for a, b in zip(local_line(x, straight).value, straight)) < 1e-12
+    True
+    """
+    n = len(x)
+    counts = [1.0] * n if weight is None else weight
+    values, gains = [], []
+    first = last = 0
+    for i, centre in enumerate(x):
+        half = _half_width(x, i)
+        while x[first] < centre - half:
+            first += 1
+        while first > 0 and x[first - 1] >= centre - half:
+            first -= 1
+        while last < n and x[last] <= centre + half:
+            last += 1
+        while x[last - 1] > centre + half:
+            last -= 1
+        value, gain = _fit(x, y, counts, centre, half, range(first, last))
+        values.append(value)
+        gains.append(gain)
+    return Smoothed(values, gains)
+
+
+def binned(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[float], list[float]]:
+    """Average runs of points closer than :data:`BIN` decades; return x, y and the counts.
+
+    >>> binned([0.0, 0.001, 1.0], [1.0, 3.0, 5.0])
+    ([0.0005, 1.0], [2.0, 5.0], [2.0, 1.0])
+    """
+    xs: list[float] = []
+    ys: list[float] = []
+    counts: list[float] = []
+    start = 0
+    for i in range(1, len(x) + 1):
+        if i == len(x) or x[i] - x[start] >= BIN:
+            run = i - start
+            xs.append(math.fsum(x[start:i]) / run)
+            ys.append(math.fsum(y[start:i]) / run)
+            counts.append(float(run))
+            start = i
+    return xs, ys, counts
+
+
+def _half_width(x: Sequence[float], i: int) -> float:
+    """Half a decade, or what reaches the nearest five points."""
+    low, high = max(0, i - LEAST_POINTS + 1), min(len(x), i + LEAST_POINTS)
+    distances = sorted(abs(x[j] - x[i]) for j in range(low, high))
+    nearest = distances[min(LEAST_POINTS, len(distances)) - 1]
+    return max(HALF_WIDTH, nearest * 1.01)
+
+
+def _fit(
+    x: Sequence[float],
+    y: Sequence[float],
+    counts: Sequence[float],
+    centre: float,
+    half: float,
+    window: range,
+) -> tuple[float, float]:
+    """The local line's value at ``centre`` and its gain."""
+    offsets = [x[j] - centre for j in window]
+    weights = [
+        counts[j] * (1.0 - min(1.0, abs(d) / half) ** 3) ** 3
+        for j, d in zip(window, offsets, strict=True)
+    ]
+    s0 = math.fsum(weights)
+    s1 = math.fsum(w * d for w, d in zip(weights, offsets, strict=True))
+    s2 = math.fsum(w * d * d for w, d in zip(weights, offsets, strict=True))
+    determinant = s0 * s2 - s1 * s1
+    if determinant <= 1e-12 * s0 * s2 or s2 == 0.0:  # one point, or all at one rate
+        effective = [w / s0 for w in weights]
+    else:
+        effective = [w * (s2 - s1 * d) / determinant for w, d in zip(weights, offsets, strict=True)]
+    value = math.fsum(e * y[j] for e, j in zip(effective, window, strict=True))
+    variance = math.fsum(e * e / counts[j] for e, j in zip(effective, window, strict=True))
+    return value, math.sqrt(variance)
