@@ -1,0 +1,7 @@
+"""The finder: range tests, repeated and extended, read into one answer."""
+
+from stepsize.finder.find import find, read, refine
+from stepsize.finder.options import DEFAULT_LADDER, FindOptions
+from stepsize.finder.progress import shown
+
+__all__ = ["DEFAULT_LADDER", "FindOptions", "find", "read", "refine", "shown"]

@@ -1,0 +1,170 @@
+"""Find a learning rate with any probes: repeat, extend, read, and say what it cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from stepsize.finder.options import FindOptions
+from stepsize.rangetest import Geometric, Probe, range_test
+from stepsize.records import Curve, FindResult
+from stepsize.suggest import every_rule, nine_tenths, pool, smooth
+
+#: Makes the probe of one repeat; repeat 0 comes first.
+MakeProbe = Callable[[int], Probe]
+
+
+def find(
+    make_probe: MakeProbe,
+    options: FindOptions = FindOptions(),  # noqa: B008  (frozen)
+    *,
+    task: str | None = None,
+    group_ratios: Sequence[float] = (1.0,),
+    settings: Mapping[str, Any] | None = None,
+) -> FindResult:
+    """Range-test ``make_probe(0)``, ``make_probe(1)``, ... and read one learning rate out of them.
+
+    The ladder is lowered, three decades at a time, when the first sweep is already past its best
+    at the lowest rates; each sweep extends itself upwards (see :func:`range_test`). Repeats that
+    are identical to the last digit carry no information about the noise and count once.
+
+    Args:
+        make_probe: called with 0, 1, ... for each repeat.
+        options: how to search.
+        task: a name for the record.
+        group_ratios: each parameter group's rate as a fraction of the swept rate.
+        settings: further choices for the record.
+
+    Returns:
+        The suggestion or the abstention, the curves, every other rule's answer and the cost.
+
+    >>> class Quadratic:
+    ...     def __init__(self): self.x = 1.0
+    ...     def step(self, lr):
+    ...         loss = self.x**2
+    ...         self.x -= lr * 2 * self.x
+    ...         return loss
+    >>> result = find(lambda repeat: Quadratic())
+    >>> result.verdict, 0.01 < result.lr < 1.0, len(result.repeats)
+    ('ok', True, 1)
+    """
+    started = options.clock()
+    curves, notes, spent = _one_pass(make_probe, options, started)
+    first = nine_tenths(curves)
+    if options.refine and first.lr is not None:
+        finer = replace(options, ladder=refine(first.lr, pool(curves)))
+        again, more_notes, more = _one_pass(make_probe, finer, started)
+        spent += more
+        second = nine_tenths(again)
+        if second.lr is not None:
+            curves, notes = again, [*notes, *more_notes]
+            notes.append(f"The first, coarser pass suggested {first.lr:.3g}.")
+        else:
+            notes.append(f"A second, finer pass abstained ({second.verdict}); the first stands.")
+    result = read(curves, options, task=task, group_ratios=group_ratios, settings=settings)
+    return replace(result, updates=spent, notes=tuple(notes), seconds=options.clock() - started)
+
+
+def read(
+    curves: Sequence[Curve],
+    options: FindOptions,
+    *,
+    task: str | None = None,
+    group_ratios: Sequence[float] = (1.0,),
+    settings: Mapping[str, Any] | None = None,
+) -> FindResult:
+    """Read curves that are already measured into a result; arguments as for :func:`find`."""
+    curve = pool(curves)
+    return FindResult(
+        suggestion=nine_tenths(curves),
+        curve=curve,
+        smoothed=smooth(curve),
+        repeats=tuple(curves),
+        rules=every_rule(curve),
+        task=task,
+        updates=sum(each.spent for each in curves),
+        settings={**options.to_dict(), **(settings or {})},
+        group_ratios=tuple(group_ratios),
+        seconds=curve.seconds,
+    )
+
+
+def refine(lr: float, curve: Curve) -> Geometric:
+    """The ladder of the second pass: from a decade below the first answer to its divergence.
+
+    It has as many rates as the first pass had points, on a third or so of the decades.
+
+    >>> refine(0.1, Curve((0.01, 5.0), (1.0, 2.0)))
+    Geometric(start=0.01, stop=5.0, rates=20, updates_per_rate=1)
+    """
+    return Geometric(lr / 10.0, max(curve.lr[-1], 10.0 * lr), rates=max(20, len(curve)))
+
+
+def _one_pass(
+    make_probe: MakeProbe, options: FindOptions, started: float
+) -> tuple[list[Curve], list[str], int]:
+    """All repeats on one ladder, lowered first if need be; notes; and the updates spent."""
+    notes: list[str] = []
+    curve = _sweep(make_probe, 0, options, started)
+    spent = curve.spent
+    while (lower := _lowered(curve, options)) is not None:
+        notes.append(
+            f"The training was past its best at the lowest rates from {curve.lr[0]:.2g}, so the "
+            f"range test began again at {lower.start:.2g}."
+        )
+        options = replace(options, ladder=lower)
+        curve = _sweep(make_probe, 0, options, started)
+        spent += curve.spent
+    curves = [curve]
+    for repeat in range(1, options.repeats):
+        if curve.seconds > _seconds_left(options, started):
+            notes.append(f"Time was up after {repeat} of {options.repeats} repeats.")
+            break
+        curves.append(_sweep(make_probe, repeat, options, started))
+        spent += curves[-1].spent
+    if len(curves) > 1 and all(other == curves[0] for other in curves[1:]):
+        notes.append(
+            "All repeats were identical (no batch order or initialisation differed), so they "
+            "count as one."
+        )
+        curves = curves[:1]
+    return curves, notes, spent
+
+
+def _sweep(make_probe: MakeProbe, repeat: int, options: FindOptions, started: float) -> Curve:
+    """One range test."""
+    left = _seconds_left(options, started)
+    return range_test(
+        make_probe(repeat),
+        options.ladder,
+        stop=options.stop,
+        equal_start=options.equal_start,
+        held_out_every=options.held_out_every,
+        max_updates=options.max_updates,
+        max_seconds=None if math.isinf(left) else max(left, 1e-9),
+        extend_decades=options.extend_decades,
+        on_point=options.on_point,
+        clock=options.clock,
+    )
+
+
+def _seconds_left(options: FindOptions, started: float) -> float:
+    if options.max_seconds is None:
+        return math.inf
+    return options.max_seconds - (options.clock() - started)
+
+
+def _lowered(curve: Curve, options: FindOptions) -> Geometric | None:
+    """A lower ladder, if the first sweep was past its best in its first decade."""
+    ladder = options.ladder
+    if not isinstance(ladder, Geometric) or options.extend_decades < 1 or ladder.start < 1e-12:
+        return None
+    if not curve.diverged or nine_tenths([curve]).verdict != "diverged_at_start":
+        return None
+    decades = options.extend_decades
+    span = math.log10(ladder.stop / ladder.start)
+    rates = math.ceil(ladder.rates * (1.0 + decades / span))
+    start = ladder.start / 10.0**decades
+    return Geometric(start, ladder.stop, rates, ladder.updates_per_rate)
