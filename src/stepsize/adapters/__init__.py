@@ -1,0 +1,1 @@
+"""The only places that touch a framework; each adapter is thin and imports its framework itself."""
