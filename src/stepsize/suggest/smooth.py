@@ -6,11 +6,11 @@ import math
 from bisect import bisect_left
 
 from stepsize.records import Curve
-from stepsize.suggest.shape import shape_of
+from stepsize.suggest.shape import effect_of, shape_of
 
 
 def smooth(curve: Curve) -> tuple[float, ...]:
-    """The curve without its noise: one value per point, ``inf`` where there is none.
+    """The curve without its noise: the smoothed ``loss[i]`` for each i, ``inf`` where there is none.
 
     There is none past the point where the loss has blown up, nor for a curve of fewer than eight
     points.
@@ -21,9 +21,10 @@ def smooth(curve: Curve) -> tuple[float, ...]:
     shape = shape_of(curve)
     if shape is None:
         return (math.inf,) * len(curve)
-    values = [_at(math.log10(rate), shape.x, shape.value) for rate in curve.lr]
-    for i, (rate, loss) in enumerate(zip(curve.lr, curve.loss, strict=True)):
-        if math.log10(rate) > shape.x[shape.lowest] and loss >= shape.cap:
+    x = effect_of(curve)
+    values = [_at(place, shape.x, shape.value) for place in x]
+    for i, (place, loss) in enumerate(zip(x, curve.loss, strict=True)):
+        if place > shape.x[shape.lowest] and loss >= shape.cap:
             values[i:] = [math.inf] * (len(values) - i)
             break
     return tuple(values)

@@ -1,0 +1,1 @@
+"""The command line: parse, call, print. No arithmetic lives here."""

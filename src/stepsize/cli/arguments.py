@@ -1,0 +1,131 @@
+"""The arguments of the commands, and the values they stand for."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from stepsize.errors import InputError
+from stepsize.finder import DEFAULT_LADDER
+
+if TYPE_CHECKING:
+    from stepsize.adapters.torch import Recipe
+    from stepsize.rangetest import Ladder
+
+
+def add_common(parser: argparse.ArgumentParser, *, out: str) -> None:
+    """``--seed``, ``--out``, ``--json``, ``--quiet``: the same for every command."""
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="default 0")
+    parser.add_argument("--out", metavar="DIR", help=f"where files go (default {out})")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object on standard output"
+    )
+    parser.add_argument("--quiet", action="store_true", help="print the answer and nothing else")
+
+
+def add_ladder(parser: argparse.ArgumentParser) -> None:
+    """Which rates to climb."""
+    group = parser.add_argument_group("rates")
+    group.add_argument(
+        "--ladder", choices=("geometric", "linear"), default="geometric", help="default geometric"
+    )
+    group.add_argument("--start-lr", type=float, default=DEFAULT_LADDER.start, metavar="LR")
+    group.add_argument("--stop-lr", type=float, default=DEFAULT_LADDER.stop, metavar="LR")
+    group.add_argument("--rates", type=int, default=DEFAULT_LADDER.rates, metavar="N")
+    group.add_argument("--updates-per-rate", type=int, default=1, metavar="N")
+    group.add_argument(
+        "--segments",
+        metavar="TABLE",
+        help="coarse-to-fine rows start:step:updates:stop, separated by commas, such as "
+        "0.0001:0.0001:10:0.0009,0.001:0.001:10:0.009",
+    )
+    group.add_argument(
+        "--extend-decades",
+        type=float,
+        default=3.0,
+        metavar="D",
+        help="how far to go on when the loss is lowest at an end (default 3)",
+    )
+
+
+def add_search(parser: argparse.ArgumentParser) -> None:
+    """How to search."""
+    group = parser.add_argument_group("search")
+    group.add_argument("--repeats", type=int, default=3, metavar="N", help="default 3")
+    group.add_argument(
+        "--stop",
+        action="append",
+        metavar="RULE",
+        help="rise (default), 4x-best, 'loss>VALUE', 'lr>VALUE' or never; may be repeated",
+    )
+    group.add_argument(
+        "--equal-start", action="store_true", help="judge every rate from the same weights"
+    )
+    group.add_argument(
+        "--held-out-every",
+        type=int,
+        default=0,
+        metavar="N",
+        help="judge by a few validation batches every N updates, not by the training loss",
+    )
+    group.add_argument("--refine", action="store_true", help="add a second, finer pass")
+    group.add_argument("--max-updates", type=int, metavar="N", help="per sweep")
+    group.add_argument("--max-seconds", type=float, metavar="S", help="in all")
+
+
+def add_update(parser: argparse.ArgumentParser) -> None:
+    """How each update is made."""
+    group = parser.add_argument_group("updates")
+    group.add_argument("--accumulate", type=int, default=1, metavar="N", help="batches per update")
+    group.add_argument("--clip-norm", type=float, metavar="G", help="clip the gradients' norm")
+    group.add_argument("--clip-value", type=float, metavar="G", help="clip each gradient")
+    group.add_argument("--autocast", choices=("bfloat16",), help="mixed precision")
+
+
+def search(options: argparse.Namespace) -> dict[str, Any]:
+    """The fields of ``FindOptions`` that the arguments stand for."""
+    return {
+        "ladder": _ladder(options),
+        "repeats": options.repeats,
+        "stop": options.stop or ["rise"],
+        "equal_start": options.equal_start,
+        "held_out_every": options.held_out_every,
+        "refine": options.refine,
+        "max_updates": options.max_updates,
+        "max_seconds": options.max_seconds,
+        "extend_decades": options.extend_decades,
+        "seed": options.seed,
+    }
+
+
+def recipe(options: argparse.Namespace) -> Recipe:
+    """How each update is made."""
+    import torch
+
+    from stepsize.adapters.torch import Recipe
+
+    return Recipe(
+        accumulate=options.accumulate,
+        autocast=getattr(torch, options.autocast) if options.autocast else None,
+        clip_norm=options.clip_norm,
+        clip_value=options.clip_value,
+    )
+
+
+def _ladder(options: argparse.Namespace) -> Ladder:
+    from stepsize.rangetest import Geometric, Linear, Segments
+
+    if options.segments is not None:
+        return Segments(_rows(options.segments))
+    kind = Geometric if options.ladder == "geometric" else Linear
+    return kind(options.start_lr, options.stop_lr, options.rates, options.updates_per_rate)
+
+
+def _rows(text: str) -> list[list[float]]:
+    try:
+        return [[float(number) for number in row.split(":")] for row in text.split(",")]
+    except ValueError:
+        raise InputError(
+            "--segments takes rows start:step:updates:stop, separated by commas, such as "
+            f"0.001:0.001:10:0.009,0.01:0.01:10:0.09; got {text!r}."
+        ) from None

@@ -1,0 +1,99 @@
+"""``stepsize find TASK``: range test, suggestion, and the three files that show it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stepsize.cli import arguments
+from stepsize.cli.output_folder import OutputFolder
+
+if TYPE_CHECKING:
+    from stepsize.records import FindResult
+
+FILES = ("find.json", "find.png", "find.html")
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "find",
+        help="find a learning rate with a range test",
+        description="Run a learning-rate range test and suggest a rate. Writes find.json, "
+        "find.png and find.html.",
+    )
+    parser.add_argument(
+        "task",
+        metavar="TASK",
+        help="a built-in task (see 'stepsize tasks'), file.py:callable or package.module:callable",
+    )
+    arguments.add_common(parser, out="stepsize-find/TASK")
+    arguments.add_ladder(parser)
+    arguments.add_search(parser)
+    arguments.add_update(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Find, write, print."""
+    default = Path("stepsize-find") / re.sub(r"[^\w.-]+", "-", options.task).strip("-.")
+    with OutputFolder(options.out or default, FILES) as folder:
+        result = _find(options)
+        _write(result, folder.path)
+        folder.keep()
+    _print(result, folder.path, options)
+    return 0 if result.verdict == "ok" else 3
+
+
+def _find(options: argparse.Namespace) -> FindResult:
+    """Range-test the task; what its own code raises becomes one clear message."""
+    from dataclasses import replace
+
+    import stepsize
+    from stepsize.cli.user_errors import explained
+    from stepsize.tasks import load
+
+    task = load(options.task)
+    search = arguments.search(options)
+    with explained(task):
+        result = stepsize.find(
+            task,
+            recipe=arguments.recipe(options),
+            progress=not options.quiet and sys.stderr.isatty(),
+            **search,
+        )
+    command = shlex.join(["stepsize", *options.words])
+    return replace(result, settings={"command": command, **result.settings})
+
+
+def _write(result: FindResult, folder: Path) -> None:
+    from stepsize.report import find_html
+    from stepsize.report.atomic import write_atomically
+
+    text = json.dumps(result.to_dict(), indent=1, allow_nan=False)
+    write_atomically(folder / "find.json", text.encode() + b"\n")
+    result.plot(folder / "find.png")
+    find_html.save(result, folder / "find.html")
+
+
+def _print(result: FindResult, folder: Path, options: argparse.Namespace) -> None:
+    """The answer on standard output; where the files are on standard error."""
+    from stepsize.report import terminal
+    from stepsize.report.wording import headline
+
+    ascii_only = not (sys.stdout.encoding or "ascii").lower().startswith("utf")
+    if options.json:
+        print(json.dumps(result.to_dict(), allow_nan=False))
+    elif options.quiet:
+        print(headline(result))
+    else:
+        print(terminal.plot(result, colour=sys.stdout.isatty(), ascii_only=ascii_only))
+        print(terminal.table(result, ascii_only=ascii_only))
+    if not options.quiet:
+        written = ", ".join(str(folder / name) for name in FILES)
+        print(f"wrote {written}", file=sys.stderr)

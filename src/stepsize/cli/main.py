@@ -1,0 +1,55 @@
+"""``stepsize``: which command, and what its end means to the shell.
+
+Exit codes: 0 done; 2 bad input; 3 abstained; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from stepsize.cli import find_command, tasks_command
+from stepsize.errors import StepsizeError
+from stepsize.version import __version__
+
+DONE, BAD_INPUT, ABSTAINED, INTERRUPTED = 0, 2, 3, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    >>> main(["tasks"])  # doctest: +ELLIPSIS
+    digits...
+    0
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    options = _parser().parse_args(words)
+    options.words = words
+    try:
+        code: int = options.run(options)
+        sys.stdout.flush()
+        return code
+    except StepsizeError as error:
+        print(f"stepsize: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("stepsize: interrupted; nothing was written.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        sys.stderr.close()
+        return DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="stepsize",
+        description="Which learning rate, which schedule, and how do you know?",
+        epilog="exit codes: 0 done, 2 bad input, 3 abstained (the reason is printed), "
+        "130 interrupted",
+    )
+    parser.add_argument("--version", action="version", version=f"stepsize {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    find_command.add_to(commands)
+    tasks_command.add_to(commands)
+    return parser

@@ -1,0 +1,60 @@
+"""The folder results go to: checked before the work starts, left as it was if the work fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from uuid import uuid4
+
+from stepsize.errors import OutputError
+
+
+class OutputFolder:
+    """Makes the folder and makes sure it can be written to.
+
+    Unless :meth:`keep` was called, leaving it removes the folders that were made and any of
+    ``files`` that were not there before.
+
+    Raises:
+        OutputError: the folder cannot be made or written to.
+    """
+
+    def __init__(self, path: str | Path, files: Iterable[str]) -> None:
+        self.path = Path(path)
+        self._files = tuple(files)
+        self._kept = False
+
+    def __enter__(self) -> Self:
+        try:
+            self._made = [p for p in (self.path, *self.path.parents) if not p.exists()]
+            self._new = [self.path / f for f in self._files if not (self.path / f).exists()]
+            self.path.mkdir(parents=True, exist_ok=True)
+            trial = self.path / f".stepsize-{uuid4().hex}.tmp"
+            trial.touch()
+            trial.unlink()
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+            why = getattr(error, "strerror", None) or error
+            raise OutputError(
+                f"Cannot write to the folder {self.path}: {why}. Choose another with --out."
+            ) from error
+        return self
+
+    def keep(self) -> None:
+        """The work is done: everything stays."""
+        self._kept = True
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._kept:
+            return
+        for file in self._new:
+            file.unlink(missing_ok=True)
+        for folder in self._made:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
