@@ -1,0 +1,62 @@
+"""The tasks that come with the package, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import final
+
+from stepsize.tasks.digits import make_digits
+from stepsize.tasks.fashion_mnist import make_fashion_mnist_mlp
+from stepsize.tasks.task import Task
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class BuiltinTask:
+    """A task that comes with the package.
+
+    Attributes:
+        name: what to call it on the command line.
+        summary: one line: data, network, optimizer.
+        make: ``make(seed) -> Task``; imports its framework when called.
+        needs: what it takes beyond the package, each in a few words.
+    """
+
+    name: str
+    summary: str
+    make: Callable[[int], Task]
+    needs: tuple[str, ...] = ()
+
+
+#: Every built-in task by name.
+BUILTIN: Mapping[str, BuiltinTask] = MappingProxyType(
+    {
+        task.name: task
+        for task in (
+            BuiltinTask(
+                "digits",
+                "8x8 handwritten digits (in the package), MLP 64-64-10, SGD with momentum 0.9, "
+                "batch 32",
+                make_digits,
+                ("torch",),
+            ),
+            BuiltinTask(
+                "fashion-mnist-mlp",
+                "20,000 images of Fashion-MNIST, MLP 784-512-200-10, plain SGD, batch 64",
+                make_fashion_mnist_mlp,
+                ("torch", "Fashion-MNIST (26 MB, downloaded once)"),
+            ),
+        )
+    }
+)
+
+
+def names() -> tuple[str, ...]:
+    """The names of the built-in tasks, sorted.
+
+    >>> names()
+    ('digits', 'fashion-mnist-mlp')
+    """
+    return tuple(sorted(BUILTIN))
