@@ -182,7 +182,12 @@ class Rates:
     updates_per_rate: int = field(default=1)
 
     def __init__(self, values: Iterable[float], updates_per_rate: int = 1) -> None:
-        object.__setattr__(self, "values", tuple(float(value) for value in values))
+        try:
+            object.__setattr__(self, "values", tuple(float(value) for value in values))
+        except (TypeError, ValueError):
+            raise InputError(
+                f"The rates of a range test are a ladder or an iterable of numbers, got {values!r}."
+            ) from None
         object.__setattr__(self, "updates_per_rate", updates_per_rate)
         require(bool(self.values), "A range test needs at least one learning rate, got none.")
         require(
@@ -213,14 +218,7 @@ def as_ladder(rates: Ladder | Iterable[float]) -> Ladder:
     Raises:
         InputError: neither a ladder nor rising positive numbers.
     """
-    if isinstance(rates, Ladder):
-        return rates
-    try:
-        return Rates(rates)
-    except TypeError as error:
-        raise InputError(
-            f"The rates of a range test are a ladder or an iterable of numbers, got {rates!r}."
-        ) from error
+    return rates if isinstance(rates, Ladder) else Rates(rates)
 
 
 def around(

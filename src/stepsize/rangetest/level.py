@@ -65,12 +65,15 @@ class Level:
         """The standard deviation of one loss around its level.
 
         From the median step between neighbours: for Gaussian noise it is 0.6745 sqrt(2) standard
-        deviations. Never below what single precision can resolve.
+        deviations. A median of few steps is uncertain, so it is taken (1 + 8 / steps) times. Never
+        below what single precision can resolve.
         """
         resolution = 1e-7 * max(abs(self.start), abs(self.best)) if self.ready else 0.0
         if not self._steps:
             return resolution
-        return max(self._steps[len(self._steps) // 2] / (0.6745 * math.sqrt(2.0)), resolution)
+        steps = len(self._steps)
+        sigma = self._steps[steps // 2] / (0.6745 * math.sqrt(2.0))
+        return max(sigma * (1.0 + 8.0 / steps), resolution)
 
     def at_edge(self) -> bool:
         """Whether the level is still, within the noise, at its lowest: the fall has no far side."""

@@ -22,7 +22,7 @@ from stepsize.suggest.shape import Shape, shape_of
 FRACTION = 0.9
 #: The share at which learning has visibly begun: the lower bound of a cyclical schedule.
 BEGUN = 0.1
-#: A fall smaller than this many standard errors is none.
+#: A fall smaller than this many standard errors is none (more when few points tell the error).
 SIGNIFICANT = 4.0
 #: An interval wider than this many decades is no answer.
 WIDEST = 2.0
@@ -99,7 +99,7 @@ def smith_range(shape: Shape) -> Clr | None:
 
 def _abstain(curve: Curve, shape: Shape) -> Suggestion | None:
     """The abstention that the shape calls for, if any."""
-    if shape.drop < SIGNIFICANT * shape.drop_error:
+    if shape.drop < SIGNIFICANT * (1.0 + 4.0 / len(shape.x)) * shape.drop_error:
         if curve.diverged and shape.x[-1] - shape.x[0] < 1.0:
             return _no_start(curve)
         return Suggestion(

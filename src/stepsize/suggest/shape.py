@@ -12,7 +12,7 @@ from statistics import median
 
 from stepsize.rangetest.level import Level
 from stepsize.records import Curve
-from stepsize.suggest.smoothing import binned, local_line
+from stepsize.suggest.smoothing import Smoothed, binned, local_line
 
 #: Fewer points than this before the divergence say nothing.
 LEAST_POINTS = 8
@@ -91,7 +91,7 @@ def shape_of(curve: Curve) -> Shape | None:
     if len(x) < LEAST_POINTS:
         return None
     smoothed = local_line(x, losses, counts)
-    noise = _local_noise(x, losses, counts, smoothed.value)
+    noise = _local_noise(x, losses, smoothed)
     error = [sigma * gain for sigma, gain in zip(noise, smoothed.gain, strict=True)]
     before = _before_learning(x)
     start = math.fsum(smoothed.value[:before]) / before
@@ -136,17 +136,22 @@ def _before_learning(x: list[float]) -> int:
     return max(3, sum(value <= reach for value in x))
 
 
-def _local_noise(
-    x: list[float], y: list[float], counts: list[float], smoothed: list[float]
-) -> list[float]:
+def _local_noise(x: list[float], y: list[float], smoothed: Smoothed) -> list[float]:
     """The standard deviation of a single measurement around each point.
 
     The median absolute residual within a decade below and a quarter above: noise grows towards the
     divergence, so one figure for the whole curve would be wrong at both ends, and the blow-up
-    itself is no noise. Never below what single precision resolves.
+    itself is no noise. Never below the median over the whole curve (a few quiet points are luck),
+    nor below what single precision resolves.
     """
-    residuals = [abs(a - b) * math.sqrt(c) for a, b, c in zip(y, smoothed, counts, strict=True)]
-    resolution = 1e-7 * max(abs(value) for value in y)
+    residuals = [
+        abs(loss - value) / gain
+        for loss, value, gain in zip(y, smoothed.value, smoothed.residual_gain, strict=True)
+        if gain > 0.0
+    ]
+    if len(residuals) < len(y):  # a point that is alone in its window has no residual
+        return [max(residuals, default=0.0) / 0.6745] * len(y)
+    floor = max(median(residuals), 1e-7 * max(abs(value) for value in y))
     noise = []
     first = last = 0
     for i, centre in enumerate(x):
@@ -156,6 +161,5 @@ def _local_noise(
             last += 1
         low = min(first, max(0, i - 7))
         high = max(last, min(len(x), low + 8))
-        # 0.6745: the median of |N(0, 1)|; 0.9: the residuals are shrunk by their own fit.
-        noise.append(max(median(residuals[low:high]) / (0.6745 * 0.9), resolution))
+        noise.append(max(median(residuals[low:high]), floor) / 0.6745)  # the median of |N(0, 1)|
     return noise

@@ -10,7 +10,7 @@ from stepsize.suggest.shape import effect_of, shape_of
 
 
 def smooth(curve: Curve) -> tuple[float, ...]:
-    """The curve without its noise: the smoothed ``loss[i]`` for each i, ``inf`` where there is none.
+    """The curve without its noise: ``loss[i]`` smoothed, for each i; ``inf`` where there is none.
 
     There is none past the point where the loss has blown up, nor for a curve of fewer than eight
     points.

@@ -24,11 +24,14 @@ class Smoothed(NamedTuple):
 
     Attributes:
         value: the smoothed loss at each point.
-        gain: the standard deviation of each value, for noise of standard deviation 1 per point.
+        gain: the standard deviation of each value, for noise of standard deviation 1 per
+            measurement.
+        residual_gain: that of each measured minus smoothed loss.
     """
 
     value: list[float]
     gain: list[float]
+    residual_gain: list[float]
 
 
 def local_line(
@@ -52,7 +55,7 @@ def local_line(
     """
     n = len(x)
     counts = [1.0] * n if weight is None else weight
-    values, gains = [], []
+    fits = []
     first = last = 0
     for i, centre in enumerate(x):
         half = _half_width(x, i)
@@ -64,10 +67,8 @@ def local_line(
             last += 1
         while x[last - 1] > centre + half:
             last -= 1
-        value, gain = _fit(x, y, counts, centre, half, range(first, last))
-        values.append(value)
-        gains.append(gain)
-    return Smoothed(values, gains)
+        fits.append(_fit(x, y, counts, i, half, range(first, last)))
+    return Smoothed(*map(list, zip(*fits, strict=True))) if fits else Smoothed([], [], [])
 
 
 def binned(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[float], list[float]]:
@@ -102,12 +103,12 @@ def _fit(
     x: Sequence[float],
     y: Sequence[float],
     counts: Sequence[float],
-    centre: float,
+    i: int,
     half: float,
     window: range,
-) -> tuple[float, float]:
-    """The local line's value at ``centre`` and its gain."""
-    offsets = [x[j] - centre for j in window]
+) -> tuple[float, float, float]:
+    """The local line's value at point ``i``, its gain and its residual's."""
+    offsets = [x[j] - x[i] for j in window]
     weights = [
         counts[j] * (1.0 - min(1.0, abs(d) / half) ** 3) ** 3
         for j, d in zip(window, offsets, strict=True)
@@ -122,4 +123,6 @@ def _fit(
         effective = [w * (s2 - s1 * d) / determinant for w, d in zip(weights, offsets, strict=True)]
     value = math.fsum(e * y[j] for e, j in zip(effective, window, strict=True))
     variance = math.fsum(e * e / counts[j] for e, j in zip(effective, window, strict=True))
-    return value, math.sqrt(variance)
+    own = effective[i - window.start]
+    residual_variance = (1.0 - 2.0 * own) / counts[i] + variance
+    return value, math.sqrt(variance), math.sqrt(max(residual_variance, 0.0))

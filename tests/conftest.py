@@ -1,0 +1,18 @@
+"""Settings of the whole test run."""
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("dev", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    """Tiny networks on shared cores are many times slower with several threads."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
