@@ -1,0 +1,55 @@
+"""Writing a file so that a reader sees the old one or the whole new one, never a half."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from uuid import uuid4
+
+from stepsize.errors import OutputError
+
+
+def write_atomically(path: str | Path, data: bytes) -> Path:
+    """Write ``data`` to ``path`` and return the path; on failure nothing is left behind.
+
+    The bytes go to a temporary file in the same folder (a rename across file systems is not
+    atomic), which then takes the place of ``path``. Symbolic links are followed.
+
+    Raises:
+        OutputError: the folder is missing, ``path`` is not a regular file, or it cannot be written.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     write_atomically(Path(folder) / "find.json", b"{}").read_bytes()
+    b'{}'
+    """
+    path = Path(path)
+    try:
+        target = Path(os.path.realpath(path))
+        if not target.parent.is_dir():
+            raise OutputError(
+                f"Cannot write {path}: the folder {target.parent} does not exist. Create it first."
+            )
+        if target.exists() and not target.is_file():
+            raise OutputError(f"Cannot write {path}: it exists and is not a regular file.")
+        _replace(target, data)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        why = getattr(error, "strerror", None) or error
+        raise OutputError(f"Cannot write {path}: {why}. Choose another place.") from error
+    return path
+
+
+def _replace(target: Path, data: bytes) -> None:
+    # Not tempfile.mkstemp: its files are private (0600), ours shall follow the user's umask.
+    temporary = target.with_name(f".stepsize-{uuid4().hex}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if target.exists():
+            os.chmod(temporary, target.stat().st_mode & 0o777)
+        os.replace(temporary, target)
+    except BaseException:  # also Ctrl-C: whatever happens, leave no litter
+        temporary.unlink(missing_ok=True)
+        raise

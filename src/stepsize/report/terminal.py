@@ -1,0 +1,162 @@
+"""A ``find`` for a terminal: a short table and a plot made of characters."""
+
+from __future__ import annotations
+
+from stepsize.records import FindResult
+from stepsize.report.axes import Tick, rate_ticks
+from stepsize.report.find_view import FindView, view_of
+from stepsize.report.wording import (
+    clr_text,
+    cost_text,
+    headline,
+    plain_text,
+    rate_text,
+)
+
+_ORANGE, _BLUE, _RESET = "\x1b[33m", "\x1b[36m", "\x1b[0m"
+_SMALLEST = (30, 6)
+#: What the pictures use beyond ASCII, and what stands for it.
+_ASCII = {
+    "•": "*",
+    "·": ".",
+    "│": "|",
+    "└": "+",
+    "─": "-",
+    "┤": "|",
+    "░": ":",
+    "–": "-",
+    "…": "...",
+}
+
+
+def table(result: FindResult, *, ascii_only: bool = False) -> str:
+    """The answer, the cyclical bounds and the other rules, in a few lines of plain text.
+
+    >>> from stepsize.records import Curve, FindResult, Suggestion
+    >>> ok = Suggestion("ok", "Three quarters of the fall.", lr=0.021, interval=(0.015, 0.029))
+    >>> rules = {"valley": 0.01, "slide": None}
+    >>> print(table(FindResult(ok, Curve((), ()), rules=rules, updates=9)))
+    learning rate 0.021 (95 % interval 0.015 to 0.029)
+      Three quarters of the fall.
+      rules: valley 0.01; no answer: slide
+      cost: 9 updates
+    """
+    lines = [headline(result), f"  {plain_text(result.reason)}"]
+    if result.clr is not None:
+        lines.append(f"  {clr_text(result.clr)}")
+    known = [(rate, name) for name, rate in result.rules.items() if rate is not None]
+    silent = [plain_text(name) for name, rate in result.rules.items() if rate is None]
+    parts = []
+    if known:
+        said = (f"{plain_text(name)} {rate_text(rate)}" for rate, name in sorted(known))
+        parts.append(f"rules: {', '.join(said)}")
+    if silent:
+        parts.append(f"no answer: {', '.join(silent)}")
+    if parts:
+        lines.append(f"  {'; '.join(parts)}")
+    lines.append(f"  cost: {cost_text(result)}")
+    lines += [f"  note: {plain_text(note)}" for note in result.notes]
+    return _encoded("\n".join(lines), ascii_only)
+
+
+def plot(
+    result: FindResult,
+    width: int = 72,
+    height: int = 16,
+    *,
+    colour: bool = False,
+    ascii_only: bool = False,
+) -> str:
+    """The loss against the rate as ``height`` lines of at most ``width`` characters.
+
+    Dots are the smoothed loss, small dots the loss as measured, a vertical line the suggestion,
+    shading the divergence. The axes are those of the PNG. ``colour`` adds terminal colour codes,
+    ``ascii_only`` leaves out what an ASCII terminal cannot show.
+
+    >>> from stepsize.records import Curve, FindResult, Suggestion
+    >>> result = FindResult(Suggestion("flat", "no fall"), Curve((0.1, 1.0), (2.0, 2.0)))
+    >>> print(plot(result, 40, 6, ascii_only=True))
+        |
+    2.1 |
+    2.0 |*                                 *
+    1.9 |
+        +-----------------------------------
+                  0.2       0.4   0.6  0.8 1
+    """
+    view = view_of(result)
+    width, height = max(width, _SMALLEST[0]), max(height, _SMALLEST[1])
+    margin = max([len(tick.text) for tick in view.y_ticks], default=0) + 2
+    grid = _grid(view, max(width - margin, 10), height - 2)
+    names = {_row(view, tick.value, height - 2): tick.text for tick in view.y_ticks}
+    lines = [
+        f"{names.get(row, ''):>{margin - 2}} │{_painted(cells, colour)}".rstrip()
+        for row, cells in enumerate(grid)
+    ]
+    columns = len(grid[0])
+    lines.append(f"{' ' * (margin - 1)}└{'─' * columns}")
+    ticks = rate_ticks(*view.x, most=max(2, columns // 9))
+    lines.append(f"{' ' * margin}{_tick_line(view, ticks, columns)}".rstrip())
+    return _encoded("\n".join(lines), ascii_only)
+
+
+def _grid(view: FindView, columns: int, rows: int) -> list[list[str]]:
+    """The picture inside the axes, one character per cell, later layers over earlier ones."""
+    grid = [[" "] * columns for _ in range(rows)]
+    if view.diverges_from is not None:
+        for row in grid:
+            for column in range(_column(view, view.diverges_from, columns), columns):
+                row[column] = "░"
+    if view.lr is not None:
+        for row in grid:
+            row[_column(view, view.lr, columns)] = "│"
+    for glyph, losses in (("·", view.losses), ("•", view.line)):
+        for rate, loss in zip(view.rates, losses, strict=True):
+            if loss is not None and view.y[0] <= loss <= view.y[1]:
+                grid[_row(view, loss, rows)][_column(view, rate, columns)] = glyph
+    if view.empty:
+        grid[rows // 2][2 : 2 + len(view.empty)] = view.empty
+    if view.lr is not None:
+        _write_answer(grid[0], view.answer, _column(view, view.lr, columns))
+    return grid
+
+
+def _write_answer(row: list[str], text: str, at: int) -> None:
+    start = at - len(text) - 1 if at > len(text) else at + 2
+    if start + len(text) <= len(row):
+        row[start : start + len(text)] = text
+
+
+def _column(view: FindView, rate: float, columns: int) -> int:
+    return min(columns - 1, int(view.place(rate) * columns))
+
+
+def _row(view: FindView, loss: float, rows: int) -> int:
+    low, high = view.y
+    return min(rows - 1, max(0, int((high - loss) / (high - low) * rows)))
+
+
+def _tick_line(view: FindView, ticks: tuple[Tick, ...], columns: int) -> str:
+    line = [" "] * columns
+    free_from = 0
+    for tick in ticks:
+        start = _column(view, tick.value, columns) - len(tick.text) // 2
+        start = min(max(start, 0), columns - len(tick.text))
+        if start >= free_from:
+            line[start : start + len(tick.text)] = tick.text
+            free_from = start + len(tick.text) + 1
+    return "".join(line)
+
+
+def _painted(cells: list[str], colour: bool) -> str:
+    if not colour:
+        return "".join(cells)
+    paint = {"•": _BLUE, "│": _ORANGE}
+    return "".join(f"{paint[cell]}{cell}{_RESET}" if cell in paint else cell for cell in cells)
+
+
+def _encoded(text: str, ascii_only: bool) -> str:
+    if not ascii_only:
+        return text
+    for char, plain in _ASCII.items():
+        text = text.replace(char, plain)
+    return text.encode("ascii", "replace").decode("ascii")
