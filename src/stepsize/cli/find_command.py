@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stepsize.cli import arguments
+from stepsize.cli import arguments, messages
 from stepsize.cli.output_folder import OutputFolder
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _find(options: argparse.Namespace) -> FindResult:
 
     task = load(options.task)
     search = arguments.search(options)
-    with explained(task):
+    with messages.shown(options.quiet), explained(task):
         result = stepsize.find(
             task,
             recipe=arguments.recipe(options),

@@ -54,6 +54,8 @@ class FindOptions:
     def __post_init__(self) -> None:
         require(self.repeats >= 1, f"repeats must be at least 1, got {self.repeats}.")
         require(self.seed >= 0, f"seed must not be negative, got {self.seed}.")
+        seconds = self.max_seconds
+        require(seconds is None or seconds > 0, f"max_seconds must be positive, got {seconds}.")
 
     @classmethod
     def of(

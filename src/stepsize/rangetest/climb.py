@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stepsize.errors import RangeTestError, require
+from stepsize.level import Level
 from stepsize.rangetest.ladders import Ladder, Rung, as_ladder
-from stepsize.rangetest.level import Level
 from stepsize.rangetest.probe import Deferred, HeldOut, Probe, Restartable, Transactional
 from stepsize.rangetest.stops import Rise, StopRule, Watcher
 from stepsize.records import Curve

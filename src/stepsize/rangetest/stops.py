@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol, final, runtime_checkable
 
 from stepsize.errors import InputError, require
-from stepsize.rangetest.level import Level
+from stepsize.level import Level
 
 #: Sees ``(lr, loss)``; returns the name of the stop, or None to go on.
 Watcher = Callable[[float, float], str | None]

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from statistics import median
 
-from stepsize.rangetest.level import Level
+from stepsize.level import Level
 from stepsize.records import Curve
 from stepsize.suggest.smoothing import Smoothed, binned, local_line
 

@@ -1,0 +1,24 @@
+"""What the library logs, on standard error, for as long as a command runs."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def shown(quiet: bool) -> Iterator[None]:
+    """Show the log of stepsize, such as a download's start; only warnings when ``quiet``."""
+    logger = logging.getLogger("stepsize")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
