@@ -62,6 +62,19 @@ def test_the_default_stop_does_not_move_with_the_number_of_rates(rates):
     assert math.log10(curve.lr[-1]) == pytest.approx(0.27, abs=0.75)
 
 
+def test_a_slow_drift_upwards_before_the_fall_is_no_blow_up():
+    drift = range_test(
+        Function(lambda lr: sigmoid_fall(lr) + 0.05 * math.log10(lr)), Geometric(1e-6, 1e3)
+    )
+    assert drift.lr[-1] > 1.0
+    noise = range_test(
+        Function(lambda lr: 0.7 + 0.02 * math.log10(lr) + 0.004 * math.sin(1e9 * lr)),
+        Geometric(1e-6, 1.0),
+        extend_decades=0,
+    )
+    assert noise.stop == "ladder_end"
+
+
 def test_one_bad_batch_does_not_stop_the_test():
     losses = [sigmoid_fall(rung.lr) for rung in Geometric(1e-6, 0.1).rungs()]
     losses[30] = 50.0

@@ -34,9 +34,10 @@ class Rise:
     """Stop when the level is ``drops`` observed drops and ``noises`` deviations above its best.
 
     ``level > best + drops (start - best) + noises sigma``, where the level is a running median
-    over a quarter decade and sigma the noise of a single loss. Nothing in it is relative to zero,
-    so a constant added to the loss, its scale and its sign do not move the stop. This is the
-    default.
+    over a quarter decade and sigma the noise of a single loss. Before there has been a fall (of
+    ``noises sigma``) there is nothing to measure a rise by, and it must be ten times as clear: a
+    GAN's loss drifts upwards at rates at which nothing happens. Nothing is relative to zero, so a
+    constant added to the loss, its scale and its sign do not move the stop. This is the default.
 
     >>> watch = Rise().watcher()
     >>> losses = [2.0, 2.0, 2.0, 1.0, 1.0, 1.0, 9.0, 9.0, 9.0]
@@ -53,7 +54,10 @@ class Rise:
 
         def watch(lr: float, loss: float) -> str | None:
             level.see(lr, loss)
-            limit = level.best + self.drops * level.drop + self.noises * level.noise
+            clear = self.noises * level.noise
+            if level.drop < clear:
+                clear *= 10.0
+            limit = level.best + self.drops * level.drop + clear
             return "rise" if level.ready and level.now > limit else None
 
         return watch

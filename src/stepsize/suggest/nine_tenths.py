@@ -100,7 +100,7 @@ def smith_range(shape: Shape) -> Clr | None:
 def _abstain(curve: Curve, shape: Shape) -> Suggestion | None:
     """The abstention that the shape calls for, if any."""
     if shape.drop < SIGNIFICANT * (1.0 + 4.0 / len(shape.x)) * shape.drop_error:
-        if curve.diverged and shape.x[-1] - shape.x[0] < 1.0:
+        if curve.diverged and _rises_at_once(shape):
             return _no_start(curve)
         return Suggestion(
             "flat",
@@ -118,6 +118,13 @@ def _abstain(curve: Curve, shape: Shape) -> Suggestion | None:
             "higher stop.",
         )
     return None
+
+
+def _rises_at_once(shape: Shape) -> bool:
+    """Whether the loss is above its first value within a decade, beyond the noise."""
+    soon = shape.at(min(shape.x[0] + 1.0, shape.x[-1]))
+    noise = math.hypot(shape.error[0], shape.error[soon])
+    return shape.value[soon] - shape.value[0] > SIGNIFICANT * noise
 
 
 def _too_short(curve: Curve) -> Suggestion:
