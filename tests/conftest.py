@@ -2,7 +2,6 @@
 
 import os
 
-import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -11,8 +10,5 @@ settings.register_profile(
 settings.register_profile("dev", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
-
-@pytest.fixture(autouse=True, scope="session")
-def one_thread():
-    """Tiny networks on shared cores are many times slower with several threads."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Tiny networks on shared cores are many times slower with several threads. Before torch is loaded.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
