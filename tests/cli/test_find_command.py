@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import textwrap
@@ -96,10 +97,10 @@ def test_quiet_prints_one_line_and_nothing_on_standard_error(tmp_path):
 
 
 def test_all_the_choices_reach_the_range_test(tmp_path):
-    words = (
+    words = shlex.split(
         "--segments 0.001:0.001:2:0.009,0.01:0.01:2:0.09,0.1:0.1:2:0.9 --repeats 2 --stop loss>1e9 "
         "--stop lr>0.45 --seed 5 --accumulate 2 --clip-norm 100 --max-updates 500"
-    ).split()
+    )
     done = stepsize("find", task_file(tmp_path), "--json", *words, cwd=tmp_path)
     data = json.loads(done.stdout)
     settings = data["settings"]
@@ -221,6 +222,21 @@ def test_a_home_that_cannot_be_used_does_not_matter(tmp_path):
     done = stepsize("find", "digits", "--repeats", "1", "--out", "o", cwd=tmp_path, **environment)
     assert done.returncode == 0, done.stderr
     assert found(tmp_path / "o") == FILES
+
+
+@pytest.mark.parametrize("missing", ["torch", "matplotlib"])
+def test_a_missing_package_is_told_before_the_work_with_what_to_install(tmp_path, missing):
+    code = (
+        f"import sys; sys.modules[{missing!r}] = None\n"
+        "from stepsize.cli.main import main; sys.exit(main(['find', 'digits']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "pip install 'stepsize[" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert found(tmp_path) == set()
 
 
 def test_results_that_were_there_stay_when_a_new_run_fails(tmp_path):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from stepsize.cli import arguments, messages
 from stepsize.cli.output_folder import OutputFolder
+from stepsize.report import find_figure, find_html
 
 if TYPE_CHECKING:
     from stepsize.records import FindResult
@@ -41,7 +42,9 @@ def add_to(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Find, write, print."""
-    default = Path("stepsize-find") / re.sub(r"[^\w.-]+", "-", options.task).strip("-.")
+    find_figure.need_matplotlib()  # not after the work
+    name = re.sub(r"[^\w.-]+", "-", Path(options.task).name).strip("-.") or "task"
+    default = Path("stepsize-find") / name
     with OutputFolder(options.out or default, FILES) as folder:
         result = _find(options)
         _write(result, folder.path)
@@ -58,10 +61,11 @@ def _find(options: argparse.Namespace) -> FindResult:
     from stepsize.cli.user_errors import explained
     from stepsize.tasks import load
 
+    find = stepsize.find  # says what to install when there is no torch
     task = load(options.task)
     search = arguments.search(options)
     with messages.shown(options.quiet), explained(task):
-        result = stepsize.find(
+        result = find(
             task,
             recipe=arguments.recipe(options),
             progress=not options.quiet and sys.stderr.isatty(),
@@ -72,7 +76,6 @@ def _find(options: argparse.Namespace) -> FindResult:
 
 
 def _write(result: FindResult, folder: Path) -> None:
-    from stepsize.report import find_html
     from stepsize.report.atomic import write_atomically
 
     text = json.dumps(result.to_dict(), indent=1, allow_nan=False)

@@ -64,17 +64,27 @@ def _checked(path: Path) -> Path:
     return path
 
 
-@contextmanager
-def _own_style() -> Iterator[None]:
-    """matplotlib's own defaults for a moment, whatever style the user has set."""
+def need_matplotlib() -> Any:
+    """The ``matplotlib`` module, with its styles.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed, or is installed and does not load.
+    """
     try:
         import matplotlib
         import matplotlib.style
-    except ImportError as error:
+    except Exception as error:  # a broken install raises more than ImportError
         raise MissingDependencyError(
             f"Drawing needs matplotlib, which cannot be imported ({error}): "
             "pip install 'stepsize[plot]'"
         ) from error
+    return matplotlib
+
+
+@contextmanager
+def _own_style() -> Iterator[None]:
+    """matplotlib's own defaults for a moment, whatever style the user has set."""
+    matplotlib = need_matplotlib()
     ours: dict[str, Any] = {
         "font.family": "DejaVu Sans",  # ships with matplotlib: the same picture everywhere
         "font.size": 10,

@@ -90,9 +90,18 @@ def clr_text(clr: Clr) -> str:
     return f"cyclical: base_lr {rate_text(clr.base_lr)}, max_lr {rate_text(clr.max_lr)}"
 
 
+def task_text(task: str) -> str:
+    """A task's name without the folders it lies in.
+
+    >>> task_text("digits"), task_text("/home/ada/nets/mine.py:make")
+    ('digits', 'mine.py:make')
+    """
+    return plain_text(task.replace("\\", "/").rpartition("/")[2])
+
+
 def headline(result: FindResult) -> str:
     """The answer in words: the title of every picture."""
-    about = shorten(plain_text(result.task or ""), _LONGEST_NAME)
+    about = shorten(task_text(result.task or ""), _LONGEST_NAME)
     about = f"{about}: " if about else ""
     if result.lr is None:
         return f"{about}no rate suggested – {VERDICT_WORDS[result.verdict]}"
