@@ -160,7 +160,10 @@ class _Climb:
         self.watchers = watchers
         self.limits = limits
         self.on_point = on_point
-        self.block = probe.block if isinstance(probe, Deferred) else 1
+        # Asked once: looking a protocol up takes as long as a small layer's forward pass.
+        self.reader = probe if isinstance(probe, Deferred) else None
+        self.measurer = probe if isinstance(probe, HeldOut) else None
+        self.block = self.reader.block if self.reader else 1
         self.level = Level()
         self.point = _Point()
         self.unread: list[_Point] = []
@@ -247,8 +250,8 @@ class _Climb:
     def _close(self, held_out: bool) -> None:
         """Put the measured point among the unread, and read when a block is full."""
         point, self.point = self.point, _Point()
-        if point.updates and held_out and isinstance(self.probe, HeldOut):
-            point.losses.append(self.probe.held_out_loss())
+        if point.updates and held_out and self.measurer:
+            point.losses.append(self.measurer.held_out_loss())
         if point.losses:
             self.unread.append(point)
         if sum(len(waiting.losses) for waiting in self.unread) >= self.block:
@@ -277,8 +280,8 @@ class _Climb:
         self.stop = next((verdict for verdict in verdicts if verdict), "")
 
     def _values(self, losses: Sequence[Any]) -> list[float]:
-        if isinstance(self.probe, Deferred):
-            return self.probe.read(losses)
+        if self.reader:
+            return self.reader.read(losses)
         try:
             return [float(loss) for loss in losses]
         except (TypeError, ValueError) as error:

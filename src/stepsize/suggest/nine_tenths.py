@@ -156,7 +156,8 @@ def _half_interval(curves: Sequence[Curve], shape: Shape, x: float) -> float:
     within = (math.hypot(shape.error[shape.at(x)], level_error) / slope) ** 2
     freedom = PRIOR_REPEATS
     pooled = within * PRIOR_REPEATS
-    answers = [answer for answer in map(_crossing, curves) if answer is not None]
+    repeats = curves if len(curves) > 1 else ()
+    answers = [answer for answer in map(_crossing, repeats) if answer is not None]
     if len(answers) > 1:
         pooled += variance(answers) / len(answers) * (len(answers) - 1)
         freedom += len(answers) - 1

@@ -6,6 +6,7 @@ that) is answered here once, in decades and relative to the curve itself.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from statistics import median
@@ -77,8 +78,11 @@ class Shape:
         return (self.value[high] - self.value[low]) / (self.x[high] - self.x[low])
 
 
+@functools.lru_cache(maxsize=16)
 def shape_of(curve: Curve) -> Shape | None:
     """The shape of ``curve`` up to its divergence; None when fewer than eight points are left.
+
+    Remembered for the last few curves, since every rule of ours asks for it.
 
     The loss is capped at one drop (and the noise) above its start before smoothing, so that the
     blow-up does not leak into the rates below it.

@@ -93,6 +93,9 @@ def binned(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[fl
 
 def _half_width(x: Sequence[float], i: int) -> float:
     """Half a decade, or what reaches the nearest five points."""
+    two = LEAST_POINTS // 2
+    if two <= i < len(x) - two and x[i + two] - x[i - two] <= HALF_WIDTH:
+        return HALF_WIDTH  # the usual case: five points are well inside
     low, high = max(0, i - LEAST_POINTS + 1), min(len(x), i + LEAST_POINTS)
     distances = sorted(abs(x[j] - x[i]) for j in range(low, high))
     nearest = distances[min(LEAST_POINTS, len(distances)) - 1]
@@ -108,21 +111,27 @@ def _fit(
     window: range,
 ) -> tuple[float, float, float]:
     """The local line's value at point ``i``, its gain and its residual's."""
-    offsets = [x[j] - x[i] for j in window]
-    weights = [
-        counts[j] * (1.0 - min(1.0, abs(d) / half) ** 3) ** 3
-        for j, d in zip(window, offsets, strict=True)
-    ]
-    s0 = math.fsum(weights)
-    s1 = math.fsum(w * d for w, d in zip(weights, offsets, strict=True))
-    s2 = math.fsum(w * d * d for w, d in zip(weights, offsets, strict=True))
+    centre = x[i]
+    offsets, weights = [], []
+    s0 = s1 = s2 = 0.0
+    for j in window:
+        d = x[j] - centre
+        u = min(abs(d) / half, 1.0)
+        weight = counts[j] * (1.0 - u * u * u) ** 3
+        offsets.append(d)
+        weights.append(weight)
+        s0 += weight
+        s1 += weight * d
+        s2 += weight * d * d
     determinant = s0 * s2 - s1 * s1
-    if determinant <= 1e-12 * s0 * s2 or s2 == 0.0:  # one point, or all at one rate
-        effective = [w / s0 for w in weights]
-    else:
-        effective = [w * (s2 - s1 * d) / determinant for w, d in zip(weights, offsets, strict=True)]
-    value = math.fsum(e * y[j] for e, j in zip(effective, window, strict=True))
-    variance = math.fsum(e * e / counts[j] for e, j in zip(effective, window, strict=True))
-    own = effective[i - window.start]
+    slanted = determinant > 1e-12 * s0 * s2  # else: one point, or all at one rate
+    scale = 1.0 / (determinant if slanted else s0)
+    value = variance = own = 0.0
+    for j, d, weight in zip(window, offsets, weights, strict=True):
+        effect = scale * (weight * (s2 - s1 * d) if slanted else weight)
+        value += effect * y[j]
+        variance += effect * effect / counts[j]
+        if j == i:
+            own = effect
     residual_variance = (1.0 - 2.0 * own) / counts[i] + variance
     return value, math.sqrt(variance), math.sqrt(max(residual_variance, 0.0))
