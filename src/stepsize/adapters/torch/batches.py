@@ -14,6 +14,9 @@ from stepsize.errors import InputError, RangeTestError
 class Batches:
     """Batch after batch, starting the loader again whenever it ends.
 
+    An iterator is taken for a generator, whose batches cannot be given back, unless it has
+    ``reset``. One that begins anew when ``iter`` is called on it is started again all the same.
+
     Args:
         loader: any iterable of batches, with or without ``len``. A generator is used up: it cannot
             be started again.
@@ -29,7 +32,8 @@ class Batches:
     """
 
     def __init__(self, loader: Iterable[Any], device: torch.device | None = None) -> None:
-        if not isinstance(loader, Iterable):
+        given: Any = loader
+        if not isinstance(given, Iterable) or isinstance(given, (str, bytes, Mapping)):
             raise InputError(
                 f"The loader must be an iterable of batches, got {type(loader).__name__}. "
                 "A list of batches will do."
@@ -37,7 +41,7 @@ class Batches:
         self.loader = loader
         self.device = device
         self.order: Iterable[Any] = loader
-        self.one_shot = iter(loader) is loader if isinstance(loader, Iterator) else False
+        self.one_shot = isinstance(loader, Iterator) and not hasattr(loader, "reset")
         self.drawn = 0
         self._iterator: Iterator[Any] | None = None
         self._kept: list[Any] | None = None
@@ -75,8 +79,6 @@ class Batches:
             for batch in self._iterator:
                 self.drawn += 1
                 return batch if self.device is None else to_device(batch, self.device)
-            if self.one_shot and self.drawn:
-                break
             self._iterator = None
         raise RangeTestError(self._why_dry())
 

@@ -7,8 +7,10 @@ traffic and need no GPU.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
@@ -17,6 +19,13 @@ import torch.distributed as dist
 from stepsize.errors import RangeTestError
 
 T = TypeVar("T")
+
+#: Marks an error that the other ranks know of.
+_TOLD = "_stepsize_told"
+
+#: How long a rank that failed waits for the others to hear of it. They may be inside a collective
+#: operation of the training that needs this rank; its end, soon after, then ends that too.
+PATIENCE = timedelta(seconds=10)
 
 #: The control group, and the world it was made for (a new world makes a new one).
 _control: tuple[Any, Any] | None = None
@@ -40,10 +49,16 @@ def mean(values: list[float]) -> list[float]:
     """Each value's mean over the ranks; NaN on one rank is NaN on all."""
     if not active():
         return values
+    agree(None)
     total = torch.tensor(values, dtype=torch.float64)
     dist.all_reduce(total, group=_group())
     means: list[float] = (total / dist.get_world_size()).tolist()
     return means
+
+
+def mean_of(loss: torch.Tensor) -> torch.Tensor:
+    """The mean over the ranks of one loss, as a tensor."""
+    return loss if not active() else loss.new_tensor(mean([float(loss.item())])[0])
 
 
 def together(action: Callable[[], T]) -> T:
@@ -82,13 +97,39 @@ def agree(error: BaseException | None) -> None:
 def tell(error: BaseException | None) -> int | None:
     """Tell the other ranks whether this one failed; return the number of one that did, if any.
 
-    A rank that stops because another has failed has nothing to tell: all know.
+    An error is told once. A rank that stops because another has failed has nothing to tell: all
+    know.
+
+    Raises:
+        RangeTestError: another rank is gone.
     """
-    if not active() or isinstance(error, OtherRankError):
+    if not active() or isinstance(error, OtherRankError) or _TOLD in getattr(error, "__dict__", ()):
         return None
     failed = torch.tensor([0 if error is None else rank() + 1])
-    dist.all_reduce(failed, op=dist.ReduceOp.MAX, group=_group())
+    how: Any = dist.AllreduceOptions()
+    how.reduceOp = dist.ReduceOp.MAX
+    if error is not None:
+        how.timeout = PATIENCE
+        error.__dict__[_TOLD] = True
+    try:
+        _group().allreduce([failed], how).wait()
+    except RuntimeError as lost:
+        if error is not None:
+            return None  # nobody listens; what happened here is still to be raised
+        raise OtherRankError(
+            "The connection to another rank broke during the range test; its own message says why."
+        ) from lost
     return int(failed.item()) - 1 if failed.item() else None
+
+
+@contextlib.contextmanager
+def telling() -> Iterator[None]:
+    """Whatever is raised in the block is told to the other ranks, unless they know."""
+    try:
+        yield
+    except BaseException as error:
+        tell(error)
+        raise
 
 
 def clock() -> float:
@@ -96,6 +137,7 @@ def clock() -> float:
     now = time.monotonic()
     if not active():
         return now
+    agree(None)
     shared = torch.tensor([now], dtype=torch.float64)
     dist.broadcast(shared, src=0, group=_group())
     return float(shared.item())

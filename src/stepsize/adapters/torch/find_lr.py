@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import closing
 from typing import Any
 
 import torch
@@ -106,8 +107,8 @@ def find_lr(
     ('ok', True)
     """
     check_model_and_optimizer(model, optimizer)
-    recipe = Recipe(accumulate, autocast, scaler, clip_norm, clip_value)
     batches = Batches(loader, other_device(model))
+    recipe = Recipe(accumulate, autocast, scaler, clip_norm, clip_value)
     options = FindOptions.of(
         ladder,
         stop,
@@ -121,34 +122,32 @@ def find_lr(
         seed=seed,
         clock=distributed.clock,
     )
-    kept = first_batches(held_out, model)
-    others = tuple(also)
+    kept, others = first_batches(held_out, model), _several(also)
 
     def make_probe(repeat: int) -> TorchProbe:
         if repeat:
             batches.reorder(seed + repeat)
-        return TorchProbe(
-            model,
-            optimizer,
-            loss_fn,
-            batches,
-            recipe=recipe,
-            also=others,
-            held_out=kept,
-            seed=seed + repeat,
+        parts = (model, optimizer, loss_fn, batches)
+        return TorchProbe(*parts, recipe=recipe, also=others, held_out=kept, seed=seed + repeat)
+
+    visible = progress and distributed.rank() == 0
+    with closing(batches), distributed.telling(), shown(options, visible) as watched:
+        return find(
+            make_probe,
+            watched,
+            task=task,
+            group_ratios=GroupRates(optimizer).ratios,
+            settings=describe(model, optimizer, recipe),
         )
 
-    try:
-        with shown(options, progress and distributed.rank() == 0) as watched:
-            return find(
-                make_probe,
-                watched,
-                task=task,
-                group_ratios=GroupRates(optimizer).ratios,
-                settings=describe(model, optimizer, recipe),
-            )
-    finally:
-        batches.close()
+
+def _several(also: Iterable[object]) -> tuple[object, ...]:
+    bare: object = also
+    require(
+        isinstance(bare, Iterable),
+        f"also is a list of further things to give back, got {type(also).__name__}: also=[...].",
+    )
+    return tuple(also)
 
 
 def _held_out_every(held_out: Iterable[Any] | None, every: int | None) -> int:

@@ -45,37 +45,41 @@ def find(
     'ok'
     """
     search = FindOptions.of(clock=distributed.clock, **options)
-    loaded = _loaded(task)
-    back = random_state.remember()
+    back = random_state.remember()  # before the task's file is run: it may seed
     try:
-        first = _make(loaded, search.seed)
-        require(
-            not search.held_out_every or first.val is not None,
-            f"A held-out objective needs validation data, and {loaded.name} has none (val=None).",
-        )
-
-        def make_probe(repeat: int) -> TorchProbe:
-            made = _make(loaded, search.seed + repeat) if repeat else first
-            return TorchProbe(
-                made.model,
-                made.optimizer,
-                made.loss,
-                Batches(made.train, other_device(made.model)),
-                recipe=recipe,
-                held_out=first_batches(made.val if search.held_out_every else None, made.model),
-                seed=search.seed + repeat,
-            )
-
-        with shown(search, progress and distributed.rank() == 0) as watched:
-            return find_with(
-                make_probe,
-                watched,
-                task=loaded.name,
-                group_ratios=GroupRates(first.optimizer).ratios,
-                settings=describe(first.model, first.optimizer, recipe),
-            )
+        loaded = _loaded(task)
+        with distributed.telling(), shown(search, progress and distributed.rank() == 0) as watched:
+            return _search(loaded, watched, recipe)
     finally:
         back()
+
+
+def _search(loaded: LoadedTask, search: FindOptions, recipe: Recipe) -> FindResult:
+    first = _make(loaded, search.seed)
+    require(
+        not search.held_out_every or first.val is not None,
+        f"A held-out objective needs validation data, and {loaded.name} has none (val=None).",
+    )
+
+    def make_probe(repeat: int) -> TorchProbe:
+        made = _make(loaded, search.seed + repeat) if repeat else first
+        return TorchProbe(
+            made.model,
+            made.optimizer,
+            made.loss,
+            Batches(made.train, other_device(made.model)),
+            recipe=recipe,
+            held_out=first_batches(made.val if search.held_out_every else None, made.model),
+            seed=search.seed + repeat,
+        )
+
+    return find_with(
+        make_probe,
+        search,
+        task=loaded.name,
+        group_ratios=GroupRates(first.optimizer).ratios,
+        settings=describe(first.model, first.optimizer, recipe),
+    )
 
 
 def _make(loaded: LoadedTask, seed: int) -> Task:

@@ -32,19 +32,23 @@ class Memento:
     given to :meth:`add` itself. Not followed: other objects found inside these, which come back
     by reference.
 
+    Args:
+        leave: tensors and other objects that are not to be remembered.
+
     >>> values = {"steps": 3, "seen": [torch.zeros(1)]}
     >>> memento = Memento(); memento.add(values)
     >>> values["steps"] = 4; _ = values["seen"].pop().add_(1); memento.restore(); values
     {'steps': 3, 'seen': [tensor([0.])]}
     """
 
-    def __init__(self) -> None:
-        self._known: dict[int, object] = {}  # by id; holding the object keeps the id its own
+    def __init__(self, leave: Iterable[object] = ()) -> None:
+        # By id; holding the object keeps the id its own.
+        self._known: dict[int, object] = {id(value): value for value in leave}
         self._restores: list[Restore] = []
 
     def add(self, value: object) -> None:
         """Remember ``value`` and all that is reachable from it."""
-        if id(value) not in self._known and not self._visit(value) and hasattr(value, "__dict__"):
+        if id(value) not in self._known and not self._visit(value):
             self._known[id(value)] = value
             self._attributes(value)
 
@@ -79,7 +83,7 @@ class Memento:
             return None
         if isinstance(value, numpy.ndarray):
             return self._array
-        if isinstance(value, numpy.random.Generator):
+        if isinstance(value, (numpy.random.Generator, numpy.random.BitGenerator)):
             return self._numpy_generator
         return self._numpy_state if isinstance(value, numpy.random.RandomState) else None
 
@@ -134,13 +138,24 @@ class Memento:
             self._visit(item)
 
     def _attributes(self, value: object) -> None:
-        self._dict(value.__dict__)
+        if hasattr(value, "__dict__"):
+            self._dict(value.__dict__)
+        slots = {name: getattr(value, name) for name in _slots(value) if hasattr(value, name)}
+
+        def restore() -> None:
+            for name, before in slots.items():
+                object.__setattr__(value, name, before)  # also of a frozen data class
+
+        self._restores.append(restore)
+        self._each(slots.values())
 
     def _torch_generator(self, generator: torch.Generator) -> None:
         state = generator.get_state()
         self._restores.append(lambda: _ignore(generator.set_state(state)))
 
     def _random(self, generator: random.Random) -> None:
+        if isinstance(generator, random.SystemRandom):
+            return  # the system's entropy has no state
         state = generator.getstate()
         self._restores.append(lambda: generator.setstate(state))
 
@@ -150,8 +165,9 @@ class Memento:
             self._restores.append(lambda: array.__setitem__(..., before))
 
     def _numpy_generator(self, generator: Any) -> None:
-        state = generator.bit_generator.state
-        self._restores.append(lambda: setattr(generator.bit_generator, "state", state))
+        bits = getattr(generator, "bit_generator", generator)
+        state = bits.state
+        self._restores.append(lambda: setattr(bits, "state", state))
 
     def _numpy_state(self, generator: Any) -> None:
         state = generator.get_state()
@@ -171,20 +187,30 @@ class Memento:
 
 def _contents(tensor: torch.Tensor) -> Restore:
     """Remember the values of one tensor."""
-    before = tensor.detach().clone(memory_format=torch.preserve_format)
+    before = tensor.detach().clone()
+    # What was made in inference mode can be written only there, and counts no versions.
+    writing = torch.inference_mode if tensor.is_inference() else torch.no_grad
     overlapping = any(step == 0 < size - 1 for step, size in _layout(tensor))
 
     # A tensor inside somebody's graph must not be written to for nothing: that would spoil the
     # backward pass it waits for.
-    version = None if tensor.is_leaf else tensor._version
+    version = None if tensor.is_leaf or tensor.is_inference() else tensor._version
 
     def restore() -> None:
         if tensor.shape != before.shape or tensor.dtype != before.dtype:
-            tensor.data = before.clone(memory_format=torch.preserve_format)
-        elif not overlapping and tensor._version != version:
-            tensor.copy_(before)  # an expanded tensor is a view: its base is remembered instead
+            tensor.data = before.clone()
+        elif not overlapping and (version is None or tensor._version != version):
+            with writing():
+                tensor.copy_(before)  # an expanded tensor is a view and cannot be written to
 
     return restore
+
+
+def _slots(value: object) -> Iterable[str]:
+    """The names of the attributes that ``value`` keeps outside its ``__dict__``."""
+    declared = [vars(kind).get("__slots__", ()) for kind in type(value).__mro__]
+    names = [[slots] if isinstance(slots, str) else slots for slots in declared]
+    return {name for group in names for name in group} - {"__dict__", "__weakref__"}
 
 
 def _layout(tensor: torch.Tensor) -> Iterable[tuple[int, int]]:

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from stepsize.adapters.torch import distributed, random_state
 from stepsize.adapters.torch.batches import Batches
 from stepsize.adapters.torch.group_rates import GroupRates
+from stepsize.adapters.torch.memento import Memento
 from stepsize.adapters.torch.transaction import Transaction
 from stepsize.adapters.torch.update import LossFn, Recipe, Update, device_of
 from stepsize.errors import InputError, require
@@ -89,6 +90,8 @@ class TorchProbe:
         """The values of ``losses``, the mean over all ranks, with one wait for the device."""
         if not losses:
             return []
+        if len(losses) == 1:
+            return distributed.mean([losses[0].item()])
         return distributed.mean(torch.stack([loss.detach() for loss in losses]).tolist())
 
     def restart(self) -> None:
@@ -105,7 +108,9 @@ class TorchProbe:
     def held_out_loss(self) -> torch.Tensor:
         """The mean loss of the held-out batches, in eval mode, leaving no trace."""
         require(bool(self.held_out), "There are no held-out batches to measure.")
-        modes = [(module, module.training) for module in self.model.modules()]
+        before = Memento(leave=self.model.parameters())  # evaluating does not write to those
+        before.add(self.model)
+        before.add(self.update.loss_fn)
         back = random_state.remember()
         self.model.eval()
         try:
@@ -114,8 +119,7 @@ class TorchProbe:
                     lambda: [self.update.loss(batch).detach() for batch in self.held_out]
                 )
         finally:
-            for module, training in modes:
-                module.training = training
+            before.restore()
             back()
         return torch.stack(losses).mean()
 

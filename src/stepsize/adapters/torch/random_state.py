@@ -37,9 +37,17 @@ def remember() -> Callable[[], None]:
 
 
 def seed(value: int) -> None:
-    """Seed all global generators with ``value``."""
+    """Seed all global generators with ``value``.
+
+    Unlike ``torch.manual_seed`` this leaves an accelerator alone that is not in use yet: its state
+    cannot be remembered, and the seed would decide its first numbers later.
+    """
     random.seed(value)
-    torch.manual_seed(value)
+    torch.default_generator.manual_seed(value)
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.manual_seed_all(value)
+    if torch.backends.mps.is_available():
+        torch.mps.manual_seed(value)
     numpy: Any = sys.modules.get("numpy")
     if numpy is not None:
         numpy.random.seed(value % 2**32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -10,9 +11,11 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from stepsize.adapters.torch import distributed, random_state
 from stepsize.adapters.torch.batches import to_device
+from stepsize.adapters.torch.transaction import Transaction
 from stepsize.adapters.torch.update import Recipe, device_of
-from stepsize.errors import InputError
+from stepsize.errors import InputError, require
 
 #: Held-out batches measured at most: enough for a steady loss, cheap beside the updates.
 HELD_OUT_BATCHES = 4
@@ -25,14 +28,31 @@ def other_device(model: nn.Module) -> torch.device | None:
 
 
 def first_batches(held_out: Iterable[Any] | None, model: nn.Module) -> Sequence[Any]:
-    """The fixed batches of a held-out objective, on the model's device."""
+    """The fixed batches of a held-out objective, on the model's device.
+
+    Drawing them leaves no trace: neither in the loader nor in the global random states.
+
+    Raises:
+        InputError: not iterable, or empty.
+    """
     if held_out is None:
         return ()
+    kept = distributed.together(functools.partial(_first, held_out))
     device = other_device(model)
-    kept = list(itertools.islice(iter(held_out), HELD_OUT_BATCHES))
+    return kept if device is None else [to_device(batch, device) for batch in kept]
+
+
+def _first(held_out: Iterable[Any]) -> list[Any]:
+    require(
+        isinstance(held_out, Iterable),
+        f"held_out must be an iterable of batches, got {type(held_out).__name__}.",
+    )
+    with Transaction(loader=held_out):
+        random_state.seed(0)
+        kept = list(itertools.islice(held_out, HELD_OUT_BATCHES))
     if not kept:
         raise InputError("held_out is empty: it gave no batch to measure.")
-    return kept if device is None else [to_device(batch, device) for batch in kept]
+    return kept
 
 
 def describe(model: nn.Module, optimizer: Optimizer, recipe: Recipe) -> dict[str, Any]:

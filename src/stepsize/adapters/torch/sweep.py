@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import nn
@@ -47,7 +47,8 @@ def sweep(
         optimizer: the optimizer whose rate is swept; others run at their own rates.
         lrs: a ladder or rising rates.
         stop: as for :func:`find_lr`.
-        also: other things an update changes: further optimizers, a scheduler, a GradScaler, an EMA.
+        also: a list of other things an update changes: further optimizers, a scheduler, a
+            GradScaler, an EMA.
         loader: the loader, so that its random generators are given back too.
         max_updates: at most this many updates.
         max_seconds: at most about this much time.
@@ -73,8 +74,13 @@ def sweep(
         extend_decades=extend_decades,
         clock=distributed.clock,
     )
-    models = [model] if isinstance(model, nn.Module) else list(model)
+    several = isinstance(model, Iterable) and not isinstance(model, nn.Module)
+    models: list[Any] = list(model) if several else [model]  # type: ignore[arg-type]
     require(bool(models), "sweep needs at least one model.")
+    require(
+        isinstance(also, Iterable),
+        f"also is a list of further things to give back, got {type(also).__name__}: also=[...].",
+    )
     for each in models:
         check_model_and_optimizer(each, optimizer)
     return Sweep(models, optimizer, options, tuple(also), loader, task)
@@ -102,6 +108,8 @@ class Sweep:
         self._transaction = Transaction(*models, optimizer, *also, loader=loader)
         self.block = 1 if device_of(models[0]).type == "cpu" else 16
         self._loss: Loss | None = None
+        self._awaited = False  # whether the loop is at a rate whose loss is not reported yet
+        self._taken = False  # whether the loop has begun
         self._inside = False
         self._curve: Curve | None = None
 
@@ -116,16 +124,17 @@ class Sweep:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._inside = False
+        self._inside = self._awaited = False
         self._transaction.__exit__(kind, error, traceback)
-        if error is not None and self._curve is None:
-            distributed.tell(error)
+        if self._curve is None:
+            distributed.tell(error or RangeTestError("This rank left the loop early."))
 
     def __iter__(self) -> Iterator[float]:
         require(
-            self._inside and self._curve is None,
+            self._inside and not self._taken,
             "A sweep is taken once, inside its block: with sweep(...) as test: for lr in test: ...",
         )
+        self._taken = True
         options = self._options
         steps = climb(
             self,
@@ -140,7 +149,7 @@ class Sweep:
             lr = next(steps)
             while True:
                 self._rates.set(lr)
-                self._loss = None
+                self._loss, self._awaited = None, True
                 yield lr
                 if self._loss is None:
                     raise RangeTestError(
@@ -150,20 +159,28 @@ class Sweep:
                 lr = steps.send(self._loss)
         except StopIteration as end:
             self._curve = end.value
+        finally:
+            self._awaited = False
 
     def report(self, loss: Loss) -> None:
         """Hand over the loss of the update just made; a tensor is not waited for.
 
         Raises:
-            RangeTestError: not a number or a tensor of one element; or another rank failed.
+            RangeTestError: not a number or a tensor of one element; a second report in one turn of
+                the loop, or one outside it; or another rank failed.
         """
+        if not self._awaited:
+            raise RangeTestError(
+                "report(loss) belongs inside the loop over the sweep, once in every turn. For "
+                "several losses, report the one to judge by."
+            )
         if isinstance(loss, torch.Tensor):
             if loss.numel() != 1:
                 raise RangeTestError(
                     f"report(loss) takes a scalar, got a tensor of shape {tuple(loss.shape)}. "
                     "Take the mean: loss.mean()."
                 )
-            loss = loss.detach().reshape(())
+            loss = loss.detach().reshape(()).clone()  # the loop may go on to change its own
         elif not isinstance(loss, (int, float)):
             try:
                 loss = float(loss)
@@ -171,7 +188,7 @@ class Sweep:
                 raise RangeTestError(
                     f"report(loss) takes a number or a scalar tensor, got {loss!r:.60}."
                 ) from None
-        self._loss = loss
+        self._loss, self._awaited = loss, False
         distributed.agree(None)
 
     def read(self, losses: Sequence[Loss]) -> list[float]:

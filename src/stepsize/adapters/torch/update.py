@@ -33,7 +33,7 @@ class Recipe:
         clip_value: each gradient is clipped to this, or None.
 
     Raises:
-        InputError: a count or limit that is not positive.
+        InputError: a count or limit that is not positive, or no dtype, or no GradScaler.
     """
 
     accumulate: int = 1
@@ -43,7 +43,20 @@ class Recipe:
     clip_value: float | None = None
 
     def __post_init__(self) -> None:
-        require(self.accumulate >= 1, f"accumulate must be at least 1, got {self.accumulate}.")
+        count: Any = self.accumulate
+        require(
+            isinstance(count, int) and count >= 1,
+            f"accumulate must be a whole number of batches, at least 1, got {count!r}.",
+        )
+        dtype: Any = self.autocast
+        require(
+            dtype is None or isinstance(dtype, torch.dtype),
+            f"autocast is a dtype such as torch.bfloat16, got {dtype!r}.",
+        )
+        require(
+            self.scaler is None or hasattr(self.scaler, "unscale_"),
+            f"scaler is a torch.amp.GradScaler, got {self.scaler!r}.",
+        )
         for name in ("clip_norm", "clip_value"):
             limit = getattr(self, name)
             require(limit is None or limit > 0, f"{name} must be positive, got {limit}.")
@@ -60,13 +73,7 @@ class Update:
         batches: Batches,
         recipe: Recipe,
     ) -> None:
-        bad: Any = loss_fn
-        require(
-            callable(bad) and not isinstance(bad, nn.modules.loss._Loss),
-            f"loss_fn is called as loss_fn(model, batch) and returns the batch's mean loss; got "
-            f"{loss_fn!r}. Wrap a criterion: lambda model, batch: criterion(model(batch[0]), "
-            "batch[1]).",
-        )
+        _check_loss_fn(loss_fn)
         self.model, self.optimizer, self.loss_fn = model, optimizer, loss_fn
         self.batches, self.recipe = batches, recipe
         self.needs_closure = _needs_closure(optimizer)
@@ -85,7 +92,7 @@ class Update:
             def closure() -> torch.Tensor:
                 losses.append(self._gradients(drawn))
                 self._clip()
-                return losses[-1]
+                return distributed.mean_of(losses[-1])  # on it depends how often this is called
 
             self.optimizer.step(closure)  # type: ignore[arg-type]
             return losses[0]
@@ -162,6 +169,26 @@ def _needs_closure(optimizer: Optimizer) -> bool:
     step = inspect.unwrap(type(optimizer).step)
     closure = inspect.signature(step).parameters.get("closure")
     return closure is not None and closure.default is inspect.Parameter.empty
+
+
+def _check_loss_fn(loss_fn: Any) -> None:
+    """Refuse what cannot be called as ``loss_fn(model, batch)``, as far as that shows."""
+    criterion = isinstance(loss_fn, nn.modules.loss._Loss) or (
+        getattr(loss_fn, "__module__", None) == "torch.nn.functional"
+    )
+    fits = callable(loss_fn) and not isinstance(loss_fn, type) and not criterion
+    with contextlib.suppress(ValueError):  # not every callable tells its signature
+        try:
+            if fits:
+                inspect.signature(loss_fn).bind(None, None)
+        except TypeError:
+            fits = False
+    require(
+        fits,
+        f"loss_fn is called as loss_fn(model, batch) and returns the batch's mean loss; got "
+        f"{loss_fn!r:.200}. Wrap a criterion: lambda model, batch: criterion(model(batch[0]), "
+        "batch[1]).",
+    )
 
 
 def _describe(value: object) -> str:
