@@ -133,7 +133,7 @@ def test_a_scaler_with_an_optimizer_that_needs_a_closure():
     refused(InputError, "needs a closure", run, scaler=torch.amp.GradScaler("cpu"))
 
 
-@pytest.mark.parametrize("kind", [ValueError, GeneratorExit, SystemExit])
+@pytest.mark.parametrize("kind", [ValueError, GeneratorExit, SystemExit, StopIteration])
 def test_an_exception_of_the_users_code_is_raised_as_it_is(kind):
     run, mine = training(), kind("mine")
 

@@ -78,6 +78,26 @@ def test_time_that_is_up_ends_the_repeats_and_a_note_says_so():
     assert result.notes
 
 
+def test_repeats_under_a_held_out_objective_join_however_far_each_went():
+    class Falling(Quadratic):
+        def __init__(self, repeat):
+            super().__init__()
+            self.repeat, self.n = repeat, 0
+
+        def step(self, lr):
+            self.n += 1
+            return super().step(lr * 0)
+
+        def held_out_loss(self):
+            return -self.n if self.repeat == 0 or self.n <= 50 else -50 + 10 * (self.n - 50)
+
+    ladder = Geometric(1e-6, 1.0, rates=101)
+    options = FindOptions.of(ladder, "never", held_out_every=5, repeats=2)
+    result = find(Falling, options)
+    assert len(result.repeats[0]) != len(result.repeats[1])
+    assert len(result.curve) == min(map(len, result.repeats))
+
+
 def test_the_updates_of_equal_start_are_all_counted():
     result = find(lambda repeat: Quadratic(), FindOptions(equal_start=True, repeats=1))
     assert result.updates == 2 * len(result.curve)

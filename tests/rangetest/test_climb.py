@@ -151,10 +151,24 @@ def test_equal_start_judges_every_rate_from_the_same_start_after_its_updates():
 def test_a_held_out_objective_is_measured_after_every_mth_update():
     probe = Quadratic(x=1.0)
     curve = range_test(probe, [0.1, 0.2, 0.3, 0.4, 0.5], stop=(), held_out_every=2)
-    assert curve.lr == (0.2, 0.4, 0.5)
-    assert curve.updates == (2, 2, 1)
+    assert curve.lr == (0.2, 0.4)
+    assert curve.updates == (2, 2)
     assert curve.loss[0] == pytest.approx((0.9 * 0.8) ** 2 / 2)
     assert curve.lag == 0
+
+
+def test_a_held_out_point_of_fewer_updates_is_kept_only_when_it_is_all_there_is():
+    curve = range_test(Quadratic(), [0.1, 0.2, 0.3], stop=(), held_out_every=5)
+    assert (curve.lr, curve.updates) == ((0.3,), (3,))
+
+
+def test_an_exception_of_the_probe_is_raised_as_it_is():
+    class Empty(Quadratic):
+        def step(self, lr):
+            return next(iter(()))  # StopIteration, which ends generators
+
+    with pytest.raises(StopIteration):
+        range_test(Empty(), [0.1, 0.2])
 
 
 @pytest.mark.parametrize("ending", ["end", "diverge", "raise", "ctrl-c"])

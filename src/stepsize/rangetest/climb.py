@@ -87,13 +87,14 @@ def range_test(
     with contextlib.ExitStack() as stack:
         if isinstance(probe, Transactional):
             stack.enter_context(probe)
-        try:
-            lr = next(steps)
-            while True:
-                lr = steps.send(probe.step(lr))
-        except StopIteration as end:
-            curve: Curve = end.value
-            return curve
+        loss = None
+        while True:
+            try:
+                lr = steps.send(loss)
+            except StopIteration as end:
+                curve: Curve = end.value
+                return curve
+            loss = probe.step(lr)  # outside the try: a StopIteration from here is the user's own
 
 
 def climb(
@@ -184,7 +185,8 @@ class _Climb:
                 yield from self._climb_on(rung, held_out_every)
             if self.stop or self.limit:
                 break
-        self._close(bool(held_out_every))
+        if not held_out_every or not (self.points or self.unread):
+            self._close(bool(held_out_every))  # else: a point of fewer updates than the others
         self._read()
         lrs, losses, updates = zip(*self.points, strict=True) if self.points else ((), (), ())
         return Curve(
