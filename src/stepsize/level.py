@@ -11,6 +11,7 @@ from statistics import median
 WINDOW_DECADES = 0.25
 #: ... but never over fewer points than this.
 WINDOW_POINTS = 3
+_WINDOW_RATIO = 10.0**-WINDOW_DECADES
 
 
 class Level:
@@ -39,13 +40,13 @@ class Level:
         if not math.isnan(self._last):
             insort(self._steps, abs(loss - self._last))
         self._last = loss
-        self._window.append((math.log10(lr), loss))
-        oldest = math.log10(lr) - WINDOW_DECADES
-        while len(self._window) > WINDOW_POINTS and self._window[0][0] < oldest:
-            self._window.popleft()
-        if len(self._window) < WINDOW_POINTS:
+        window = self._window
+        window.append((lr, loss))
+        while len(window) > WINDOW_POINTS and window[0][0] < lr * _WINDOW_RATIO:
+            window.popleft()
+        if len(window) < WINDOW_POINTS:
             return
-        self.now = median(loss for _, loss in self._window)
+        self.now = median([loss for _, loss in window])
         if math.isnan(self.start):
             self.start = self.now
         self.best = min(self.best, self.now)
