@@ -9,7 +9,6 @@ from stepsize.rangetest.ladders import (
     Rung,
     Segment,
     Segments,
-    around,
     as_ladder,
 )
 from stepsize.rangetest.probe import Deferred, HeldOut, Probe, Restartable, Transactional
@@ -34,7 +33,6 @@ __all__ = [
     "StopRule",
     "TimesBest",
     "Transactional",
-    "around",
     "as_ladder",
     "climb",
     "parse_stop",

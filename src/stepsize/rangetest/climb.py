@@ -44,7 +44,7 @@ def range_test(
         stop: the rules that may end the climb; NaN and infinity always do.
         equal_start: judge every rate from the same start and the same batches instead of from
             where the rate before it left the weights. Each rate then costs one update more: the
-            loss is averaged over what is measured *after* its updates.
+            loss is averaged over what is measured *after* its updates. ``Rise`` is not asked then.
         held_out_every: 0 reads the training loss; m > 0 measures the probe's held-out batches
             after every m-th update instead.
         max_updates: at most this many optimizer updates.
@@ -119,7 +119,10 @@ def climb(
     ladder = as_ladder(lrs)
     _check_options(probe, equal_start, held_out_every, max_updates, max_seconds, extend_decades)
     limits = _Limits(max_updates, max_seconds, clock)
-    watchers = [rule.watcher() for rule in stop]
+    # Under equal start nothing is saved by stopping at a rise, and losses of the same batches have
+    # no noise to measure one by: the last digits' drift would look like a blow-up.
+    rules = [rule for rule in stop if not (equal_start and isinstance(rule, Rise))]
+    watchers = [rule.watcher() for rule in rules]
     return _Climb(probe, watchers, limits, on_point).run(
         ladder, extend_decades, equal_start, held_out_every
     )

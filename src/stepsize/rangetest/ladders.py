@@ -13,6 +13,9 @@ from typing import NamedTuple, Protocol, final, runtime_checkable
 
 from stepsize.errors import InputError, require
 
+#: No training has use for a smaller rate, and its logarithms and steps stay numbers.
+SMALLEST = 1e-30
+
 
 class Rung(NamedTuple):
     """One rate of a ladder and the optimizer updates made at it."""
@@ -221,18 +224,6 @@ def as_ladder(rates: Ladder | Iterable[float]) -> Ladder:
     return rates if isinstance(rates, Ladder) else Rates(rates)
 
 
-def around(
-    lr: float, *, decades: float = 0.5, rates: int = 50, updates_per_rate: int = 1
-) -> Ladder:
-    """A finer geometric ladder, ``decades`` to each side of ``lr``: the second pass.
-
-    >>> around(0.1, decades=1, rates=3)
-    Geometric(start=0.01, stop=1.0, rates=3, updates_per_rate=1)
-    """
-    factor = 10.0**decades
-    return Geometric(lr / factor, lr * factor, rates, updates_per_rate)
-
-
 def _segment(row: Iterable[float]) -> Segment:
     try:
         start, step, updates, stop = row
@@ -240,16 +231,17 @@ def _segment(row: Iterable[float]) -> Segment:
         raise InputError(
             f"A row of Segments is (start, step, updates per rate, stop), got {row!r}."
         ) from None
+    _check_rate("Segments' start", float(start))
+    _check_rate("Segments' step", float(step))
+    _check_rate("Segments' stop", float(stop))
+    require(
+        math.isfinite(updates) and updates == int(updates) and updates >= 1,
+        f"A row of Segments needs a whole number of updates per rate, at least 1, got {updates!r}.",
+    )
     segment = Segment(float(start), float(step), int(updates), float(stop))
-    _check_rate("Segments' start", segment.start)
-    _check_rate("Segments' step", segment.step)
     require(
         segment.stop >= segment.start,
         f"A row of Segments climbs from start to stop, got {segment.start:g} to {segment.stop:g}.",
-    )
-    require(
-        segment.updates_per_rate == updates and segment.updates_per_rate >= 1,
-        f"A row of Segments needs a whole number of updates per rate, at least 1, got {updates!r}.",
     )
     return segment
 
@@ -264,8 +256,8 @@ def _check_span(kind: str, start: float, stop: float, rates: int, updates: int) 
 
 def _check_rate(what: str, rate: float) -> None:
     require(
-        math.isfinite(rate) and rate > 0,
-        f"A learning rate must be a positive finite number; {what} is {rate!r}.",
+        math.isfinite(rate) and rate >= SMALLEST,
+        f"A learning rate must be a finite number of at least {SMALLEST:g}; {what} is {rate!r}.",
     )
 
 

@@ -31,7 +31,8 @@ class Curve:
         seconds: wall-clock time, left out of comparisons.
 
     Raises:
-        InputError: the columns differ in length, or a rate is not a positive number.
+        InputError: the columns differ in length, or a rate is not a positive number, a
+            point took no update.
 
     >>> curve = Curve(lr=(0.1, 1.0), loss=(2.0, float("nan")), stop="not_finite")
     >>> curve.loss, curve.diverged, Curve.from_dict(curve.to_dict()) == curve
@@ -54,6 +55,10 @@ class Curve:
             len(lrs) == len(losses) == len(updates),
             f"A curve needs one loss per rate, got {len(lrs)} rates, {len(losses)} losses and "
             f"{len(updates)} update counts.",
+        )
+        require(
+            all(count >= 1 for count in updates),
+            f"Every point of a curve takes at least one update, got {updates}.",
         )
         for rate in lrs:
             require(

@@ -42,7 +42,7 @@ class Suggestion:
     Raises:
         InputError: an unknown verdict, or a rate beside an abstention.
 
-    >>> Suggestion("ok", "three quarters of the fall", lr=0.1, interval=(0.08, 0.12))
+    >>> Suggestion("ok", "nine tenths of the fall", lr=0.1, interval=(0.08, 0.12))
     Suggestion(ok, lr=0.1 [0.08, 0.12])
     >>> Suggestion("flat", "the loss never moved").lr is None
     True
@@ -53,7 +53,7 @@ class Suggestion:
     lr: float | None = None
     interval: tuple[float, float] | None = None
     clr: Clr | None = None
-    rule: str = "default"
+    rule: str = "nine_tenths"
 
     def __post_init__(self) -> None:
         require(
@@ -93,5 +93,5 @@ class Suggestion:
             lr=data.get("lr"),
             interval=None if interval is None else (float(interval[0]), float(interval[1])),
             clr=None if clr is None else Clr(float(clr["base_lr"]), float(clr["max_lr"])),
-            rule=data.get("rule", "default"),
+            rule=data.get("rule", "nine_tenths"),
         )

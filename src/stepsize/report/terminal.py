@@ -33,11 +33,11 @@ def table(result: FindResult, *, ascii_only: bool = False) -> str:
     """The answer, the cyclical bounds and the other rules, in a few lines of plain text.
 
     >>> from stepsize.records import Curve, FindResult, Suggestion
-    >>> ok = Suggestion("ok", "Three quarters of the fall.", lr=0.021, interval=(0.015, 0.029))
+    >>> ok = Suggestion("ok", "Nine tenths of the fall.", lr=0.021, interval=(0.015, 0.029))
     >>> rules = {"valley": 0.01, "slide": None}
     >>> print(table(FindResult(ok, Curve((), ()), rules=rules, updates=9)))
     learning rate 0.021 (95 % interval 0.015 to 0.029)
-      Three quarters of the fall.
+      Nine tenths of the fall.
       rules: valley 0.01; no answer: slide
       cost: 9 updates
     """

@@ -16,7 +16,7 @@ from statistics import variance
 
 from stepsize.records import Clr, Curve, Suggestion
 from stepsize.suggest.pool import pool
-from stepsize.suggest.shape import Shape, shape_of
+from stepsize.suggest.shape import LEAST_POINTS, Shape, shape_of
 
 #: The share of the fall at which the suggested rate lies.
 FRACTION = 0.9
@@ -40,7 +40,8 @@ def nine_tenths(curves: Sequence[Curve]) -> Suggestion:
     Unchanged by the number of points and by a constant added to the loss or multiplied with it.
 
     The 95 % interval joins two variances, weighted as 3 to R - 1 degrees of freedom: of the
-    crossing in the mean curve, ``(se(s)^2 + se(level)^2) / slope^2``, and between the R repeats.
+    crossing in the mean curve, ``(se(s)^2 + se(level)^2) / slope^2``, and between the R repeats;
+    never less than the latter alone.
 
     Args:
         curves: one or more repeats over the same ladder.
@@ -66,7 +67,7 @@ def nine_tenths(curves: Sequence[Curve]) -> Suggestion:
     if abstention is not None:
         return abstention
     x = shape.crossing(FRACTION)
-    if x is None:
+    if x is None or x <= shape.x[shape.before - 1]:  # the start level is part of the fall
         return _no_start(curve)
     half = _half_interval(curves, shape, x)
     if 2.0 * half > WIDEST:
@@ -77,10 +78,10 @@ def nine_tenths(curves: Sequence[Curve]) -> Suggestion:
         )
     return Suggestion(
         "ok",
-        f"The loss has made nine tenths of its fall here; it is lowest at "
+        f"The smoothed loss has made nine tenths of its fall here; it is lowest at "
         f"{10 ** shape.x[shape.lowest]:.2g} and {_beyond(curve)}.",
         lr=10.0**x,
-        interval=(10.0 ** (x - half), 10.0 ** (x + half)),
+        interval=_measured(shape, x - half, x + half),
         clr=smith_range(shape),
     )
 
@@ -89,62 +90,93 @@ def smith_range(shape: Shape) -> Clr | None:
     """Smith's bounds for a cyclical schedule (2015, section 3.3).
 
     ``base_lr`` where the loss has begun to fall (a tenth of the fall), ``max_lr`` where it stops
-    falling (the smoothed minimum).
+    falling (the first rate within a standard error of the smoothed minimum: on a plateau without
+    a blow-up, the minimum itself is a place made of noise).
     """
     begun = shape.crossing(BEGUN)
-    if begun is None or begun >= shape.x[shape.lowest]:
-        return None
-    return Clr(10.0**begun, 10.0 ** shape.x[shape.lowest])
+    bottom = shape.value[shape.lowest] + shape.error[shape.lowest]
+    stops = next(i for i, value in enumerate(shape.value) if value <= bottom)
+    crossing = shape.crossing(FRACTION)
+    highest = max(shape.x[stops], shape.x[0] if crossing is None else crossing)
+    return None if begun is None or begun >= highest else Clr(10.0**begun, 10.0**highest)
+
+
+def _measured(shape: Shape, low: float, high: float) -> tuple[float, float]:
+    """The interval, no wider than what was measured."""
+    return 10.0 ** max(low, shape.x[0]), 10.0 ** min(high, shape.x[-1])
 
 
 def _abstain(curve: Curve, shape: Shape) -> Suggestion | None:
     """The abstention that the shape calls for, if any."""
-    if shape.drop < SIGNIFICANT * (1.0 + 4.0 / len(shape.x)) * shape.drop_error:
-        if curve.diverged and _rises_at_once(shape):
-            return _no_start(curve)
-        return Suggestion(
-            "flat",
-            f"The loss never fell by more than its noise between {curve.lr[0]:.2g} and "
-            f"{curve.lr[-1]:.2g}. Check that the model can learn (labels, loss, frozen layers), or "
-            "try more updates per rate.",
-        )
+    if shape.drop <= SIGNIFICANT * (1.0 + 4.0 / len(shape.x)) * shape.drop_error:
+        return _no_start(curve) if curve.diverged and _rises_at_once(shape) else _flat(curve)
     tail = next(i for i, x in enumerate(shape.x) if x >= shape.x[-1] - 0.5)
     fall = shape.value[tail] - shape.value[-1]
     noise = math.hypot(shape.error[tail], shape.error[-1])
     if not curve.diverged and fall > 0.05 * shape.drop and fall > 3.0 * noise:
         return Suggestion(
             "still_falling",
-            f"The loss is still falling at the highest rate tried, {curve.lr[-1]:.2g}. Try a "
-            "higher stop.",
+            f"The loss is still falling at the highest rate tried, {curve.lr[-1]:.2g}. "
+            f"{_cut_short(curve)}End the ladder at a higher rate.",
         )
     return None
 
 
 def _rises_at_once(shape: Shape) -> bool:
-    """Whether the loss is above its first value within a decade, beyond the noise."""
-    soon = shape.at(min(shape.x[0] + 1.0, shape.x[-1]))
+    """Whether the loss ends within a decade, or is above its first value there beyond the noise."""
+    if shape.x[-1] - shape.x[0] < 1.0:
+        return True
+    soon = shape.at(shape.x[0] + 1.0)
     noise = math.hypot(shape.error[0], shape.error[soon])
     return shape.value[soon] - shape.value[0] > SIGNIFICANT * noise
 
 
-def _too_short(curve: Curve) -> Suggestion:
+def _flat(curve: Curve) -> Suggestion:
+    seen = f"The loss never fell by more than its noise between {curve.lr[0]:.2g} and "
+    seen += f"{curve.lr[-1]:.2g}"
     if curve.diverged:
+        seen += (
+            ", where it blew up. Start the ladder at a lower rate; if it starts low enough, check "
+            "that the model can learn (labels, loss, frozen layers)."
+        )
+    else:
+        seen += f". {_cut_short(curve)}Check that the model can learn (labels, loss, frozen "
+        seen += "layers), or make more updates per rate."
+    return Suggestion("flat", seen)
+
+
+def _too_short(curve: Curve) -> Suggestion:
+    finite = curve.finite()
+    if len(curve) and curve.diverged and (not finite.lr or finite.lr[-1] < 10.0 * finite.lr[0]):
         return _no_start(curve)
     return Suggestion(
         "too_few_points",
-        f"Only {len(curve)} points were measured; at least 8 are needed. Try more rates or more "
-        "updates.",
+        f"Only {len(finite)} points were measured; at least {LEAST_POINTS} are needed. "
+        f"{_cut_short(curve)}Give the ladder more rates.",
     )
 
 
 def _no_start(curve: Curve) -> Suggestion:
+    if len(curve) and not math.isfinite(curve.loss[0]):
+        return Suggestion(
+            "diverged_at_start",
+            "The loss is NaN or infinite before the first update: check the data and the model.",
+        )
     return Suggestion(
         "diverged_at_start",
         f"The training already moves or blows up at the lowest rates, from {curve.lr[0]:.2g}. "
-        "Try a lower start, and check the loss of an untrained model."
-        if len(curve)
-        else "The training blew up at once. Try a lower start.",
+        "Start the ladder at a lower rate, and check the loss of an untrained model.",
     )
+
+
+def _cut_short(curve: Curve) -> str:
+    """Names the cap that ended the test, if one did."""
+    caps = {
+        "max_updates": "its cap on updates",
+        "max_seconds": "its cap on seconds",
+        "rate_limit": "its limit on the rate",
+    }
+    return f"The test was cut short by {caps[curve.stop]}. " if curve.stop in caps else ""
 
 
 def _half_interval(curves: Sequence[Curve], shape: Shape, x: float) -> float:
@@ -154,14 +186,16 @@ def _half_interval(curves: Sequence[Curve], shape: Shape, x: float) -> float:
     )
     slope = abs(shape.slope(x)) or 1e-300
     within = (math.hypot(shape.error[shape.at(x)], level_error) / slope) ** 2
-    freedom = PRIOR_REPEATS
+    freedom, between = PRIOR_REPEATS, 0.0
     pooled = within * PRIOR_REPEATS
     repeats = curves if len(curves) > 1 else ()
     answers = [answer for answer in map(_crossing, repeats) if answer is not None]
     if len(answers) > 1:
-        pooled += variance(answers) / len(answers) * (len(answers) - 1)
+        between = variance(answers) / len(answers)
+        pooled += between * (len(answers) - 1)
         freedom += len(answers) - 1
-    return _T[min(freedom, len(_T) + 2) - 3] * math.sqrt(pooled / freedom)
+    # Repeats that differ by more than their noise (other batches, other weights) are believed.
+    return _T[min(freedom, len(_T) + 2) - 3] * math.sqrt(max(pooled / freedom, between))
 
 
 def _crossing(curve: Curve) -> float | None:
@@ -172,4 +206,4 @@ def _crossing(curve: Curve) -> float | None:
 def _beyond(curve: Curve) -> str:
     if curve.diverged:
         return f"blows up by {curve.lr[-1]:.2g}"
-    return f"has not blown up by {curve.lr[-1]:.2g}"
+    return f"the test went up to {curve.lr[-1]:.2g}"

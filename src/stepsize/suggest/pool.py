@@ -24,7 +24,7 @@ def pool(curves: Sequence[Curve]) -> Curve:
     require(len(curves) > 0, "There is no curve to read a learning rate from.")
     if len(curves) == 1:
         return curves[0]
-    shortest = min(curves, key=len)
+    shortest = min(curves, key=lambda curve: (len(curve), not curve.diverged))
     n = len(shortest)
     require(
         all(curve.lr[:n] == shortest.lr for curve in curves),

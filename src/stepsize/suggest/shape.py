@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
 from stepsize.level import Level
@@ -16,7 +17,7 @@ from stepsize.records import Curve
 from stepsize.suggest.smoothing import Smoothed, binned, local_line
 
 #: Fewer points than this before the divergence say nothing.
-LEAST_POINTS = 8
+LEAST_POINTS = 12
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Shape:
         error: the standard error of each smoothed value.
         start: the loss level before learning begins.
         start_error: its standard error.
+        before: how many points the start level was read from.
         lowest: the index of the smoothed minimum.
         cap: where higher losses were cut off before smoothing.
     """
@@ -38,6 +40,7 @@ class Shape:
     error: tuple[float, ...]
     start: float
     start_error: float
+    before: int
     lowest: int
     cap: float
 
@@ -80,7 +83,7 @@ class Shape:
 
 @functools.lru_cache(maxsize=16)
 def shape_of(curve: Curve) -> Shape | None:
-    """The shape of ``curve`` up to its divergence; None when fewer than eight points are left.
+    """The shape of ``curve`` up to its divergence; None when fewer than twelve points are left.
 
     Remembered for the last few curves, since every rule of ours asks for it.
 
@@ -106,6 +109,7 @@ def shape_of(curve: Curve) -> Shape | None:
         error=tuple(error),
         start=start,
         start_error=noise[0] / math.sqrt(measured),
+        before=before,
         lowest=min(range(len(x)), key=smoothed.value.__getitem__),
         cap=cap,
     )
@@ -145,8 +149,8 @@ def _local_noise(x: list[float], y: list[float], smoothed: Smoothed) -> list[flo
 
     The median absolute residual within a decade below and a quarter above: noise grows towards the
     divergence, so one figure for the whole curve would be wrong at both ends, and the blow-up
-    itself is no noise. Never below the median over the whole curve (a few quiet points are luck),
-    nor below what single precision resolves.
+    itself is no noise. Never below the median over the decades of the whole curve (a few quiet
+    points are luck), nor below what single precision resolves.
     """
     residuals = [
         abs(loss - value) / gain
@@ -155,7 +159,7 @@ def _local_noise(x: list[float], y: list[float], smoothed: Smoothed) -> list[flo
     ]
     if len(residuals) < len(y):  # a point that is alone in its window has no residual
         return [max(residuals, default=0.0) / 0.6745] * len(y)
-    floor = max(median(residuals), 1e-7 * max(abs(value) for value in y))
+    floor = max(_median_over_decades(x, residuals), 1e-7 * max(abs(value) for value in y))
     noise = []
     first = last = 0
     for i, centre in enumerate(x):
@@ -167,3 +171,18 @@ def _local_noise(x: list[float], y: list[float], smoothed: Smoothed) -> list[flo
         high = max(last, min(len(x), low + 8))
         noise.append(max(median(residuals[low:high]), floor) / 0.6745)  # the median of |N(0, 1)|
     return noise
+
+
+def _median_over_decades(x: list[float], values: list[float]) -> float:
+    """The median in which every decade counts alike.
+
+    On a linear ladder most points lie in the last decade, and so, often, in the blow-up.
+    """
+    ends = [x[0], *((a + b) / 2.0 for a, b in pairwise(x)), x[-1]]
+    ranked = sorted(zip(values, (b - a for a, b in pairwise(ends)), strict=True))
+    half, passed = (x[-1] - x[0]) / 2.0, 0.0
+    for value, width in ranked:
+        passed += width
+        if passed >= half:
+            return value
+    return ranked[-1][0]

@@ -12,7 +12,7 @@ from stepsize.suggest.shape import effect_of, shape_of
 def smooth(curve: Curve) -> tuple[float, ...]:
     """The curve without its noise: ``loss[i]`` smoothed, for each i; ``inf`` where there is none.
 
-    There is none past the point where the loss has blown up, nor for a curve of fewer than eight
+    There is none past the point where the loss has blown up, nor for a curve of fewer than twelve
     points.
 
     >>> smooth(Curve((0.1, 0.2), (1.0, 2.0)))

@@ -8,6 +8,7 @@ noise at the lowest rates by the smallest steps (Lightning issue 21141). Its smo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from stepsize.records import Curve
 from stepsize.suggest.peers.averages import argmin, debiased
@@ -18,7 +19,9 @@ def lightning(curve: Curve, skip_begin: int = 10, skip_end: int = 1) -> float | 
     curve = curve.finite()
     window = slice(skip_begin, -skip_end)
     lrs, losses = curve.lr[window], debiased(curve.loss, exponent_shift=1)[window]
-    return None if len(losses) < 2 else lrs[argmin(slopes(losses, lrs))]
+    if len(losses) < 2 or any(above <= below for below, above in pairwise(lrs)):
+        return None
+    return lrs[argmin(slopes(losses, lrs))]
 
 
 def slopes(y: Sequence[float], x: Sequence[float]) -> list[float]:
