@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from stepsize import errors as errors
     from stepsize import finder as finder
     from stepsize import suggest as suggest
+    from stepsize import tasks as tasks
     from stepsize.adapters import torch as torch
     from stepsize.adapters.torch import find as find
     from stepsize.adapters.torch import find_lr as find_lr
@@ -61,6 +62,7 @@ _MODULES = {
     "errors": "errors",
     "finder": "finder",
     "suggest": "suggest",
+    "tasks": "tasks",
     "torch": "adapters.torch",
 }
 

@@ -193,6 +193,11 @@ def test_a_faulty_task_gets_one_clear_message_and_leaves_nothing_behind(
         ["digits", "--accumulate", "0"],
         ["digits", "--clip-norm", "-1"],
         ["digits", "--max-seconds", "0"],
+        ["digits", "--seed", "18446744073709551616"],
+        ["digits", "--extend-decades", "inf"],
+        ["digits", "--segments", "0.1:0.1:nan:1"],
+        ["digits", "--segments", "0.1:0.1:1:inf"],
+        ["digits", "--start-lr", "1e-300"],
         ["digits", "--out", "mine.py/out"],
         ["digits", "--out", "mine.py"],
     ],
@@ -237,6 +242,25 @@ def test_a_missing_package_is_told_before_the_work_with_what_to_install(tmp_path
     assert "pip install 'stepsize[" in done.stderr
     assert "Traceback" not in done.stderr
     assert found(tmp_path) == set()
+
+
+def test_what_another_command_wrote_meanwhile_stays_when_this_one_fails(tmp_path):
+    text = TASK.replace(
+        "    return torch.nn",
+        "    import pathlib; pathlib.Path('out/find.json').write_text('theirs')\n"
+        "    raise KeyboardInterrupt\n    return torch.nn",
+    )
+    done = stepsize("find", task_file(tmp_path, text), "--out", "out", cwd=tmp_path)
+    assert done.returncode == 130
+    assert (tmp_path / "out" / "find.json").read_text() == "theirs"
+
+
+def test_equal_start_on_the_default_task_is_near_the_default_answer_or_abstains(tmp_path):
+    import stepsize as ss
+
+    for seed in (0, 39, 51):  # seeds at which last digits once looked like a blow-up
+        result = ss.find("digits", equal_start=True, seed=seed)
+        assert result.lr is None or 0.05 < result.lr < 2.0
 
 
 def test_results_that_were_there_stay_when_a_new_run_fails(tmp_path):

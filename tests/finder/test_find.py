@@ -137,3 +137,17 @@ def test_measured_curves_can_be_read_again():
     again = read(result.repeats, FindOptions())
     assert again.suggestion == result.suggestion
     assert again.curve == result.curve
+
+
+def test_the_second_pass_keeps_the_updates_per_rate_and_the_record_names_its_ladder():
+    ladder = Geometric(1e-5, 10.0, rates=40, updates_per_rate=5)
+    result = find(noisy_probe, FindOptions(ladder=ladder, refine=True))
+    assert set(result.curve.updates) == {5}
+    coarse = find(noisy_probe, FindOptions(ladder=ladder))
+    assert result.settings["ladder"] == repr(refine(coarse.lr, coarse.curve, 5))
+
+
+def test_a_loss_that_is_nan_at_once_is_not_searched_for_below():
+    result = find(lambda repeat: Function(lambda lr: float("nan")))
+    assert result.verdict == "diverged_at_start"
+    assert result.curve.lr[0] == 1e-6

@@ -244,3 +244,13 @@ def test_rise_needs_more_than_noise(subtests):
                 extend_decades=0,
             )
             assert curve.stop == "ladder_end"
+
+
+def test_equal_start_is_not_stopped_by_the_drift_of_last_digits():
+    class Paired(Quadratic):
+        def step(self, lr):
+            super().step(lr)
+            return 2.3 - 1e-5 * lr + 3e-5 * lr**2 if lr < 0.1 else 1.0
+
+    curve = range_test(Paired(), Geometric(1e-6, 1.0), equal_start=True, extend_decades=0)
+    assert curve.stop == "ladder_end"

@@ -3,8 +3,9 @@ import math
 import pytest
 from report.results import ODD_LOSSES, make_result
 
-from stepsize.records import Curve
+from stepsize.records import Curve, FindResult
 from stepsize.report.find_view import view_of
+from stepsize.suggest import nine_tenths, smooth
 
 
 def test_an_abstention_suggests_nothing(verdict):
@@ -38,9 +39,20 @@ def test_divergence_starts_where_the_loss_stays_above_its_start():
 
 def test_divergence_is_the_first_loss_that_is_lost():
     losses = [2.0] * 20 + [1.0] * 10 + [math.inf, 1.2]
-    assert view_of(make_result(losses=losses)).diverges_from == pytest.approx(
-        make_result(losses=losses).curve.lr[30]
-    )
+    result = make_result(losses=losses)
+    assert view_of(result).diverges_from == pytest.approx(result.curve.at_effect().lr[30])
+
+
+def test_the_suggestion_stands_on_the_line_where_the_rule_saw_it():
+    """Few rates, so that a picture drawn one rung off would show."""
+    rates = tuple(10.0 ** (i / 3 - 5) for i in range(17))
+    fall = [2.0 - 1.0 / (1.0 + (0.003 / rate) ** 2) for rate in rates]
+    curve = Curve(rates, tuple(fall))
+    answer = nine_tenths([Curve(curve.lr, curve.loss, stop="rise")])
+    view = view_of(FindResult(answer, curve, smooth(curve), (curve,)))
+    (i,) = [i for i in range(16) if view.rates[i] <= answer.lr < view.rates[i + 1]]
+    share = [(view.line[0] - view.line[j]) / (view.line[0] - min(view.line)) for j in (i, i + 1)]
+    assert share[0] <= 0.9 <= share[1]
 
 
 def test_smoothing_does_not_move_the_cliff():

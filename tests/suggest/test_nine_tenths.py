@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from probes import Function
 from strategies import curves, falls
 
-from stepsize import Curve, Geometric, InputError, LossAbove, range_test
+from stepsize import Curve, Geometric, InputError, Linear, LossAbove, range_test
 from stepsize.records import VERDICTS
 from stepsize.suggest import RULES, nine_tenths, pool, smooth
 
@@ -189,3 +189,69 @@ def test_the_smoothed_line_follows_the_points_until_the_blow_up(loss):
     lowest = line.index(min(line))
     for i in range(lowest - 7):  # half a decade before the sharp turn
         assert abs(line[i] - curve.loss[i]) < 0.15
+
+
+def test_a_fall_that_begins_with_the_ladder_is_no_fall_from_a_level():
+    curve = curve_of(lambda lr: 0.5 + 1.8 * (lr / 1e-6) ** -1.74 + (lr / 0.3) ** 4)
+    assert nine_tenths([curve]).verdict == "diverged_at_start"
+
+
+def test_a_constant_zero_is_flat():
+    assert nine_tenths([curve_of(lambda lr: 0.0)]).verdict == "flat"
+
+
+def test_few_points_over_many_decades_are_too_few_whatever_happened():
+    lrs = tuple(10.0 ** (i - 6) for i in range(8))
+    blown = Curve(lrs[:7], (2.0, 2.0, 2.0, 1.0, 0.5, 0.4, math.nan), stop="not_finite")
+    assert nine_tenths([blown]).verdict == "too_few_points"
+
+
+def test_nan_before_the_first_update_is_told():
+    answer = nine_tenths([Curve((1e-6,), (math.nan,), stop="not_finite")])
+    assert answer.verdict == "diverged_at_start"
+    assert "before the first update" in answer.reason
+
+
+def test_a_cap_that_cut_the_test_short_is_named():
+    curve = range_test(Function(lambda lr: 2.3), Geometric(1e-6, 10.0), max_updates=40)
+    assert "cap on updates" in nine_tenths([curve]).reason
+
+
+@given(falls())
+def test_the_interval_stays_in_the_measured_range(loss):
+    curve = curve_of(loss)
+    answer = nine_tenths([curve])
+    low, high = answer.interval
+    assert curve.at_effect().lr[0] * 0.999 <= low <= high <= curve.lr[-1]
+
+
+def test_on_a_plateau_without_a_blow_up_max_lr_is_where_it_begins():
+    def plateau(lr):
+        return 2.0 - 1.0 / (1.0 + (0.01 / lr) ** 3)
+
+    answer = nine_tenths([curve_of(noisy(plateau, 3, 0.01), stop=1e3)])
+    assert answer.clr.max_lr < 1.0
+
+
+def test_a_linear_ladder_reads_the_same_fall():
+    def fall(lr):
+        return 2.0 - 1.0 / (1.0 + (0.1 / lr) ** 3) + (lr / 1.0) ** 3
+
+    truth = nine_tenths([curve_of(fall)]).lr
+    ladder = Linear(0.005, 3.0, 150)
+    repeats = [range_test(Function(noisy(fall, seed, 0.02)), ladder) for seed in range(3)]
+    assert decades(nine_tenths(repeats).lr, truth) < 0.15
+
+
+def test_repeats_that_differ_more_than_their_noise_are_believed():
+    def fall(lr, shift):
+        return 2.0 - 1.0 / (1.0 + (shift * 0.01 / lr) ** 3) + (lr / 1.0) ** 3
+
+    repeats = [curve_of(lambda lr, s=s: fall(lr, s)) for s in (0.3, 1.0, 3.0)]
+    assert decades(*nine_tenths(repeats).interval) > 0.5
+
+
+def test_a_tie_between_repeats_ends_with_the_divergence():
+    calm = Curve((0.1, 0.2), (1.0, 2.0))
+    blown = Curve((0.1, 0.2), (1.0, 9.0), stop="rise")
+    assert pool([calm, blown]).stop == pool([blown, calm]).stop == "rise"

@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     find_figure.need_matplotlib()  # not after the work
     name = re.sub(r"[^\w.-]+", "-", Path(options.task).name).strip("-.") or "task"
     default = Path("stepsize-find") / name
-    with OutputFolder(options.out or default, FILES) as folder:
+    with OutputFolder(options.out or default) as folder:
         result = _find(options)
         _write(result, folder.path)
         folder.keep()
@@ -68,7 +69,7 @@ def _find(options: argparse.Namespace) -> FindResult:
         result = find(
             task,
             recipe=arguments.recipe(options),
-            progress=not options.quiet and sys.stderr.isatty(),
+            progress=not options.quiet and sys.stderr.isatty() and bool(find_spec("tqdm")),
             **search,
         )
     command = shlex.join(["stepsize", *options.words])
@@ -76,12 +77,11 @@ def _find(options: argparse.Namespace) -> FindResult:
 
 
 def _write(result: FindResult, folder: Path) -> None:
-    from stepsize.report.atomic import write_atomically
+    from stepsize.report.atomic import write_all
 
-    text = json.dumps(result.to_dict(), indent=1, allow_nan=False)
-    write_atomically(folder / "find.json", text.encode() + b"\n")
-    result.plot(folder / "find.png")
-    find_html.save(result, folder / "find.html")
+    text = json.dumps(result.to_dict(), indent=1, allow_nan=False) + "\n"
+    contents = (text.encode(), find_figure.png(result), find_html.render(result).encode())
+    write_all({folder / name: data for name, data in zip(FILES, contents, strict=True)})
 
 
 def _print(result: FindResult, folder: Path, options: argparse.Namespace) -> None:

@@ -6,9 +6,11 @@ Exit codes: 0 done; 2 bad input; 3 abstained; 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from stepsize.cli import find_command, tasks_command
 from stepsize.errors import StepsizeError
@@ -32,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(words)
     options.words = words
     try:
-        code: int = options.run(options)
+        with _terminated_like_an_exception():
+            code: int = options.run(options)
         sys.stdout.flush()
         return code
     except StepsizeError as error:
@@ -44,6 +47,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         sys.stderr.close()
         return DONE
+    except OSError as error:
+        print(f"stepsize: {error.strerror or error}.", file=sys.stderr)
+        return BAD_INPUT
+
+
+@contextlib.contextmanager
+def _terminated_like_an_exception() -> Iterator[None]:
+    """Let SIGTERM take back what is half done, as an exception would."""
+    try:
+        before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    except ValueError:  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,22 +13,21 @@ from stepsize.errors import OutputError
 class OutputFolder:
     """Makes the folder and makes sure it can be written to.
 
-    Unless :meth:`keep` was called, leaving it removes the folders that were made and any of
-    ``files`` that were not there before.
+    Unless :meth:`keep` was called, leaving it removes the folders that were made, if they are
+    empty: another command may have put its results there meanwhile.
 
     Raises:
         OutputError: the folder cannot be made or written to.
     """
 
-    def __init__(self, path: str | Path, files: Iterable[str]) -> None:
+    def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._files = tuple(files)
+        self._made: list[Path] = []
         self._kept = False
 
     def __enter__(self) -> Self:
         try:
             self._made = [p for p in (self.path, *self.path.parents) if not p.exists()]
-            self._new = [self.path / f for f in self._files if not (self.path / f).exists()]
             self.path.mkdir(parents=True, exist_ok=True)
             trial = self.path / f".stepsize-{uuid4().hex}.tmp"
             trial.touch()
@@ -53,8 +51,6 @@ class OutputFolder:
     ) -> None:
         if self._kept:
             return
-        for file in self._new:
-            file.unlink(missing_ok=True)
         for folder in self._made:
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()

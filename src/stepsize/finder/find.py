@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from stepsize.finder.options import FindOptions
 from stepsize.rangetest import Geometric, Probe, range_test
@@ -51,19 +51,23 @@ def find(
     ('ok', True, 1)
     """
     started = options.clock()
-    curves, notes, spent = _one_pass(make_probe, options, started)
-    first = nine_tenths(curves)
-    if options.refine and first.lr is not None:
-        finer = replace(options, ladder=refine(first.lr, pool(curves)))
-        again, more_notes, more = _one_pass(make_probe, finer, started)
-        spent += more
-        second = nine_tenths(again)
-        if second.lr is not None:
-            curves, notes = again, [*notes, *more_notes]
-            notes.append(f"The first, coarser pass suggested {first.lr:.3g}.")
+    first = chosen = _one_pass(make_probe, options, started)
+    spent, notes = first.spent, first.notes
+    coarse = nine_tenths(first.curves)
+    if options.refine and coarse.lr is not None:
+        updates_per_rate = first.options.ladder.rungs()[-1].updates
+        ladder = refine(coarse.lr, pool(first.curves), updates_per_rate)
+        second = _one_pass(make_probe, replace(options, ladder=ladder), started)
+        spent += second.spent
+        fine = nine_tenths(second.curves)
+        if fine.lr is not None:
+            chosen = second
+            notes = [*second.notes, f"The first, coarser pass suggested {coarse.lr:.3g}."]
         else:
-            notes.append(f"A second, finer pass abstained ({second.verdict}); the first stands.")
-    result = read(curves, options, task=task, group_ratios=group_ratios, settings=settings)
+            notes.append(f"A second, finer pass abstained ({fine.verdict}); the first stands.")
+    result = read(
+        chosen.curves, chosen.options, task=task, group_ratios=group_ratios, settings=settings
+    )
     return replace(result, updates=spent, notes=tuple(notes), seconds=options.clock() - started)
 
 
@@ -91,21 +95,29 @@ def read(
     )
 
 
-def refine(lr: float, curve: Curve) -> Geometric:
+def refine(lr: float, curve: Curve, updates_per_rate: int = 1) -> Geometric:
     """The ladder of the second pass: from a decade below the first answer to its divergence.
 
-    It has as many rates as the first pass had points, on a third or so of the decades.
+    It makes as many updates as the first pass, on a third or so of the decades.
 
     >>> refine(0.1, Curve((0.01, 5.0), (1.0, 2.0)))
     Geometric(start=0.01, stop=5.0, rates=20, updates_per_rate=1)
     """
-    return Geometric(lr / 10.0, max(curve.lr[-1], 10.0 * lr), rates=max(20, len(curve)))
+    rates = max(20, sum(curve.updates) // updates_per_rate)
+    return Geometric(lr / 10.0, max(curve.lr[-1], 10.0 * lr), rates, updates_per_rate)
 
 
-def _one_pass(
-    make_probe: MakeProbe, options: FindOptions, started: float
-) -> tuple[list[Curve], list[str], int]:
-    """All repeats on one ladder, lowered first if need be; notes; and the updates spent."""
+class _Pass(NamedTuple):
+    """What one pass left: its curves, remarks and cost, and the options it ended with."""
+
+    curves: list[Curve]
+    notes: list[str]
+    spent: int
+    options: FindOptions
+
+
+def _one_pass(make_probe: MakeProbe, options: FindOptions, started: float) -> _Pass:
+    """All repeats on one ladder, lowered first if need be."""
     notes: list[str] = []
     curve = _sweep(make_probe, 0, options, started)
     spent = curve.spent
@@ -130,7 +142,7 @@ def _one_pass(
             "count as one."
         )
         curves = curves[:1]
-    return curves, notes, spent
+    return _Pass(curves, notes, spent, options)
 
 
 def _sweep(make_probe: MakeProbe, repeat: int, options: FindOptions, started: float) -> Curve:
@@ -161,7 +173,11 @@ def _lowered(curve: Curve, options: FindOptions) -> Geometric | None:
     ladder = options.ladder
     if not isinstance(ladder, Geometric) or options.extend_decades < 1 or ladder.start < 1e-12:
         return None
-    if not curve.diverged or nine_tenths([curve]).verdict != "diverged_at_start":
+    if not curve.diverged or not math.isfinite(curve.loss[0]):
+        return None
+    verdict = nine_tenths([curve]).verdict
+    # A curve without a fall that began at an ordinary rate may have begun above it.
+    if verdict != "diverged_at_start" and not (verdict == "flat" and ladder.start > 1e-4):
         return None
     decades = options.extend_decades
     span = math.log10(ladder.stop / ladder.start)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -52,10 +53,19 @@ class FindOptions:
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
-        require(self.repeats >= 1, f"repeats must be at least 1, got {self.repeats}.")
-        require(self.seed >= 0, f"seed must not be negative, got {self.seed}.")
-        seconds = self.max_seconds
-        require(seconds is None or seconds > 0, f"max_seconds must be positive, got {seconds}.")
+        _check_whole("repeats", self.repeats, 1)
+        _check_whole("seed", self.seed, 0, 2**63 - 1)
+        _check_whole("held_out_every", self.held_out_every, 0)
+        if self.max_updates is not None:
+            _check_whole("max_updates", self.max_updates, 1)
+        for name in ("max_seconds", "extend_decades"):
+            value: Any = getattr(self, name)
+            number = isinstance(value, (int, float)) and math.isfinite(value) and value >= 0
+            optional = name == "max_seconds"
+            require(
+                (value is None and optional) or (number and (value > 0 or not optional)),
+                f"{name} must be a {'positive' if optional else 'finite'} number, got {value!r}.",
+            )
 
     @classmethod
     def of(
@@ -86,6 +96,13 @@ class FindOptions:
             "extend_decades": self.extend_decades,
             "seed": self.seed,
         }
+
+
+def _check_whole(name: str, value: Any, least: int, most: float = math.inf) -> None:
+    require(
+        isinstance(value, int) and least <= value <= most,
+        f"{name} must be a whole number of at least {least}, got {value!r}.",
+    )
 
 
 def _rules(stop: StopRule | str | Iterable[StopRule | str]) -> tuple[StopRule, ...]:

@@ -26,7 +26,10 @@ def shown(options: FindOptions, progress: bool) -> Iterator[FindOptions]:
         raise MissingDependencyError(
             "progress=True needs tqdm: pip install 'stepsize[cli]', or leave progress out."
         ) from error
-    total = options.repeats * len(options.ladder.rungs())
+    rungs = options.ladder.rungs()
+    updates = sum(rung.updates for rung in rungs)
+    points = updates // options.held_out_every if options.held_out_every else len(rungs)
+    total = options.repeats * max(1, points)
     before = options.on_point
     with tqdm(total=total, desc="range test", unit="rate", leave=False) as bar:
 

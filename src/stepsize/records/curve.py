@@ -93,6 +93,25 @@ class Curve:
             return self
         return replace(self, lr=self.lr[:cut], loss=self.loss[:cut], updates=self.updates[:cut])
 
+    def at_effect(self) -> Curve:
+        """The same losses at the rates whose effect they show.
+
+        A loss measured before its update shows the rate of the update before: with ``u`` updates
+        per point that is a shift by ``1 / u`` of a rung.
+
+        >>> [round(lr, 9) for lr in Curve((0.01, 0.1, 1.0), (3.0, 2.0, 1.0)).at_effect().lr]
+        [0.001, 0.01, 0.1]
+        """
+        if not self.lag or len(self) < 2:
+            return self
+        x = [math.log10(rate) for rate in self.lr]
+        below = [max(2.0 * x[0] - x[1], -300.0), *x]
+        shown = [
+            10.0 ** (here - (here - before) * min(1.0, self.lag / updates))
+            for before, here, updates in zip(below, x, self.updates, strict=False)
+        ]
+        return replace(self, lr=tuple(shown), lag=0)
+
     def to_dict(self) -> dict[str, Any]:
         """The curve as JSON data; a loss that is not finite is ``None``."""
         return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from uuid import uuid4
 
@@ -37,6 +38,30 @@ def write_atomically(path: str | Path, data: bytes) -> Path:
         why = getattr(error, "strerror", None) or error
         raise OutputError(f"Cannot write {path}: {why}. Choose another place.") from error
     return path
+
+
+def write_all(files: Mapping[Path, bytes]) -> None:
+    """Write several files that belong together: all of them, or, on a failure, none.
+
+    Raises:
+        OutputError: as for :func:`write_atomically`; whatever was there before is still there.
+    """
+    waiting: list[tuple[Path, Path]] = []
+    try:
+        for path, data in files.items():
+            trial = path.with_name(f".stepsize-{uuid4().hex}.tmp")
+            waiting.append((write_atomically(trial, data), path))
+        while waiting:
+            trial, path = waiting[0]
+            os.replace(trial, path)
+            waiting.pop(0)
+    except OSError as error:
+        raise OutputError(
+            f"Cannot write {path}: {error.strerror}. Choose another place."
+        ) from error
+    finally:
+        for trial, _ in waiting:
+            trial.unlink(missing_ok=True)
 
 
 def _replace(target: Path, data: bytes) -> None:

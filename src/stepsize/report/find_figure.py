@@ -58,6 +58,16 @@ def draw(result: FindResult, path: str | Path | None = None) -> Figure:
     return figure
 
 
+def png(result: FindResult) -> bytes:
+    """The picture of ``result`` as the bytes of a PNG.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    with _own_style():
+        return _bytes(_figure(view_of(result)), ".png")
+
+
 def _checked(path: Path) -> Path:
     if path.suffix.lower() not in FORMATS:
         raise OutputError(f"Cannot draw into {path}: its name must end in {', '.join(FORMATS)}.")

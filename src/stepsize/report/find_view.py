@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import final
 
@@ -105,11 +105,13 @@ def view_of(result: FindResult) -> FindView:
     """Decide how ``result`` is drawn.
 
     >>> from stepsize.records import Curve, Suggestion
-    >>> curve = Curve(lr=(0.01, 0.1, 1.0), loss=(2.0, 1.0, float("inf")), stop="not_finite")
+    >>> curve = Curve(lr=(0.01, 0.1, 1.0), loss=(2.0, 1.0, float("inf")), lag=0)
     >>> view = view_of(FindResult(Suggestion("too_few_points", "only 3 points"), curve))
     >>> view.line, view.diverges_from
     ((2.0, 1.0, None), 1.0)
     """
+    ladder = _ladder(result.curve)
+    result = _at_effect(result)
     curve = result.curve
     smoothed = (*result.smoothed, *(math.inf,) * len(curve))[: len(curve)]
     line = smoothed if any(map(drawable, smoothed)) else curve.loss
@@ -120,7 +122,6 @@ def view_of(result: FindResult) -> FindView:
     y_ticks, y_label = loss_ticks(*y) if anything else ((), "loss")
     above = [rate for rate, loss in zip(curve.lr, curve.loss, strict=True) if loss > y[1]]
     below = [rate for rate, loss in zip(curve.lr, curve.loss, strict=True) if loss < y[0]]
-    ladder = _ladder(curve)
     return FindView(
         title=headline(result),
         reason=plain_text(result.reason),
@@ -145,6 +146,12 @@ def view_of(result: FindResult) -> FindView:
         ladder=ladder,
         ladder_ticks=_whole_ticks(ladder[-1][0] if ladder else 1),
     )
+
+
+def _at_effect(result: FindResult) -> FindResult:
+    """The result with each loss at the rate whose effect it shows, as the default rule reads it."""
+    repeats = tuple(repeat.at_effect() for repeat in result.repeats)
+    return replace(result, curve=result.curve.at_effect(), repeats=repeats)
 
 
 def _shown(losses: Sequence[float]) -> tuple[float | None, ...]:

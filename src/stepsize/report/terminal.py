@@ -74,7 +74,7 @@ def plot(
     ``ascii_only`` leaves out what an ASCII terminal cannot show.
 
     >>> from stepsize.records import Curve, FindResult, Suggestion
-    >>> result = FindResult(Suggestion("flat", "no fall"), Curve((0.1, 1.0), (2.0, 2.0)))
+    >>> result = FindResult(Suggestion("flat", "no fall"), Curve((0.1, 1.0), (2.0, 2.0), lag=0))
     >>> print(plot(result, 40, 6, ascii_only=True))
         |
     2.1 |

@@ -67,7 +67,7 @@ def nine_tenths(curves: Sequence[Curve]) -> Suggestion:
     if abstention is not None:
         return abstention
     x = shape.crossing(FRACTION)
-    if x is None or x <= shape.x[shape.before - 1]:  # the start level is part of the fall
+    if x is None or _starts_falling(shape, x):
         return _no_start(curve)
     half = _half_interval(curves, shape, x)
     if 2.0 * half > WIDEST:
@@ -90,11 +90,11 @@ def smith_range(shape: Shape) -> Clr | None:
     """Smith's bounds for a cyclical schedule (2015, section 3.3).
 
     ``base_lr`` where the loss has begun to fall (a tenth of the fall), ``max_lr`` where it stops
-    falling (the first rate within a standard error of the smoothed minimum: on a plateau without
-    a blow-up, the minimum itself is a place made of noise).
+    falling (the first rate within three standard errors of the smoothed minimum: on a plateau
+    without a blow-up, the minimum itself is a place made of noise).
     """
     begun = shape.crossing(BEGUN)
-    bottom = shape.value[shape.lowest] + shape.error[shape.lowest]
+    bottom = shape.value[shape.lowest] + 3.0 * shape.error[shape.lowest]
     stops = next(i for i, value in enumerate(shape.value) if value <= bottom)
     crossing = shape.crossing(FRACTION)
     highest = max(shape.x[stops], shape.x[0] if crossing is None else crossing)
@@ -129,6 +129,12 @@ def _rises_at_once(shape: Shape) -> bool:
     soon = shape.at(shape.x[0] + 1.0)
     noise = math.hypot(shape.error[0], shape.error[soon])
     return shape.value[soon] - shape.value[0] > SIGNIFICANT * noise
+
+
+def _starts_falling(shape: Shape, x: float) -> bool:
+    """Whether the level before learning was read from the fall itself."""
+    end = shape.before - 1
+    return x <= shape.x[end] or shape.value[0] - shape.value[end] > 0.5 * shape.drop
 
 
 def _flat(curve: Curve) -> Suggestion:

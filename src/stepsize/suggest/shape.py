@@ -94,7 +94,10 @@ def shape_of(curve: Curve) -> Shape | None:
     if len(curve) < LEAST_POINTS:
         return None
     cap = _cap(curve)
-    x, losses, counts = binned(effect_of(curve), [min(loss, cap) for loss in curve.loss])
+    x, losses, counts = binned(
+        [math.log10(rate) for rate in curve.at_effect().lr],
+        [min(loss, cap) for loss in curve.loss],
+    )
     if len(x) < LEAST_POINTS:
         return None
     smoothed = local_line(x, losses, counts)
@@ -113,22 +116,6 @@ def shape_of(curve: Curve) -> Shape | None:
         lowest=min(range(len(x)), key=smoothed.value.__getitem__),
         cap=cap,
     )
-
-
-def effect_of(curve: Curve) -> list[float]:
-    """log10 of the rate that each loss shows the effect of.
-
-    A loss measured before its update shows the rate of the update before: with ``u`` updates per
-    point that is a shift by ``1 / u`` of a rung.
-    """
-    x = [math.log10(rate) for rate in curve.lr]
-    if not curve.lag or len(x) < 2:
-        return x
-    below = [2.0 * x[0] - x[1], *x]
-    return [
-        here - (here - before) * min(1.0, curve.lag / updates)
-        for before, here, updates in zip(below, x, curve.updates, strict=False)
-    ]
 
 
 def _cap(curve: Curve) -> float:

@@ -6,7 +6,7 @@ import math
 from bisect import bisect_left
 
 from stepsize.records import Curve
-from stepsize.suggest.shape import effect_of, shape_of
+from stepsize.suggest.shape import shape_of
 
 
 def smooth(curve: Curve) -> tuple[float, ...]:
@@ -21,7 +21,7 @@ def smooth(curve: Curve) -> tuple[float, ...]:
     shape = shape_of(curve)
     if shape is None:
         return (math.inf,) * len(curve)
-    x = effect_of(curve)
+    x = [math.log10(rate) for rate in curve.at_effect().lr]
     values = [_at(place, shape.x, shape.value) for place in x]
     for i, (place, loss) in enumerate(zip(x, curve.loss, strict=True)):
         if place > shape.x[shape.lowest] and loss >= shape.cap:

@@ -14,7 +14,7 @@ from stepsize.adapters.torch import distributed
 from stepsize.adapters.torch.batches import Batches
 from stepsize.adapters.torch.group_rates import GroupRates
 from stepsize.adapters.torch.probe import TorchProbe, check_model_and_optimizer
-from stepsize.adapters.torch.setting import describe, first_batches, other_device
+from stepsize.adapters.torch.setting import describe, first_batches, other_device, several
 from stepsize.adapters.torch.update import LossFn, Recipe
 from stepsize.errors import require
 from stepsize.finder import DEFAULT_LADDER, FindOptions, find, shown
@@ -122,7 +122,7 @@ def find_lr(
         seed=seed,
         clock=distributed.clock,
     )
-    kept, others = first_batches(held_out, model), _several(also)
+    kept, others = first_batches(held_out, model), several(also)
 
     def make_probe(repeat: int) -> TorchProbe:
         if repeat:
@@ -141,17 +141,9 @@ def find_lr(
         )
 
 
-def _several(also: Iterable[object]) -> tuple[object, ...]:
-    bare: object = also
-    require(
-        isinstance(bare, Iterable),
-        f"also is a list of further things to give back, got {type(also).__name__}: also=[...].",
-    )
-    return tuple(also)
-
-
 def _held_out_every(held_out: Iterable[Any] | None, every: int | None) -> int:
     if held_out is None:
         require(every is None, f"held_out_every={every} needs held_out batches to measure.")
         return 0
+    require(every != 0, "held_out_every must be at least 1 when there are held_out batches, got 0.")
     return 5 if every is None else every

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -63,8 +64,9 @@ class TorchProbe:
         self.transaction.__enter__()
         try:
             self._begin()
-            self._grad = torch.enable_grad()
-            self._grad.__enter__()
+            self._grad = contextlib.ExitStack()
+            self._grad.enter_context(torch.inference_mode(mode=False))
+            self._grad.enter_context(torch.enable_grad())
         except BaseException:
             self.transaction.__exit__(None, None, None)
             raise

@@ -67,3 +67,17 @@ def describe(model: nn.Module, optimizer: Optimizer, recipe: Recipe) -> dict[str
         "device": str(device_of(model)),
         "torch": torch.__version__,
     }
+
+
+def several(also: Iterable[object]) -> tuple[object, ...]:
+    """The further things to give back.
+
+    Raises:
+        InputError: a single thing instead of a list.
+    """
+    bare: object = also
+    require(
+        isinstance(bare, Iterable) and not isinstance(bare, nn.Module),
+        f"also is a list of further things to give back, got {type(also).__name__}: also=[...].",
+    )
+    return tuple(also)

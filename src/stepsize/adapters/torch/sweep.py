@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from stepsize.adapters.torch import distributed
 from stepsize.adapters.torch.group_rates import GroupRates
 from stepsize.adapters.torch.probe import check_model_and_optimizer
+from stepsize.adapters.torch.setting import several
 from stepsize.adapters.torch.transaction import Transaction
 from stepsize.adapters.torch.update import device_of
 from stepsize.errors import RangeTestError, require
@@ -74,16 +75,12 @@ def sweep(
         extend_decades=extend_decades,
         clock=distributed.clock,
     )
-    several = isinstance(model, Iterable) and not isinstance(model, nn.Module)
-    models: list[Any] = list(model) if several else [model]  # type: ignore[arg-type]
+    many = isinstance(model, Iterable) and not isinstance(model, nn.Module)
+    models: list[Any] = list(model) if many else [model]  # type: ignore[arg-type]
     require(bool(models), "sweep needs at least one model.")
-    require(
-        isinstance(also, Iterable),
-        f"also is a list of further things to give back, got {type(also).__name__}: also=[...].",
-    )
     for each in models:
         check_model_and_optimizer(each, optimizer)
-    return Sweep(models, optimizer, options, tuple(also), loader, task)
+    return Sweep(models, optimizer, options, several(also), loader, task)
 
 
 class Sweep:
