@@ -82,19 +82,20 @@ def nine_tenths(curves: Sequence[Curve]) -> Suggestion:
         f"{10 ** shape.x[shape.lowest]:.2g} and {_beyond(curve)}.",
         lr=10.0**x,
         interval=_measured(shape, x - half, x + half),
-        clr=smith_range(shape),
+        clr=smith_range(shape, curve.diverged),
     )
 
 
-def smith_range(shape: Shape) -> Clr | None:
+def smith_range(shape: Shape, diverged: bool) -> Clr | None:
     """Smith's bounds for a cyclical schedule (2015, section 3.3).
 
     ``base_lr`` where the loss has begun to fall (a tenth of the fall), ``max_lr`` where it stops
-    falling (the first rate within three standard errors of the smoothed minimum: on a plateau
-    without a blow-up, the minimum itself is a place made of noise).
+    falling: the smoothed minimum, or, where no blow-up ends the bottom, the first rate within
+    three standard errors of it (the minimum of a plateau is a place made of noise).
     """
     begun = shape.crossing(BEGUN)
-    bottom = shape.value[shape.lowest] + 3.0 * shape.error[shape.lowest]
+    margin = 0.0 if diverged else 3.0 * shape.error[shape.lowest]
+    bottom = shape.value[shape.lowest] + margin
     stops = next(i for i, value in enumerate(shape.value) if value <= bottom)
     crossing = shape.crossing(FRACTION)
     highest = max(shape.x[stops], shape.x[0] if crossing is None else crossing)
