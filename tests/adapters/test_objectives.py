@@ -186,7 +186,7 @@ def test_refine_makes_a_second_finer_pass():
     before = Fingerprint(run.model, run.optimizer)
     coarse = find(run, ladder=Geometric(), stop="rise", repeats=2)
     fine = find(run, ladder=Geometric(), stop="rise", repeats=2, refine=True)
-    assert fine.curve.lr[0] == pytest.approx(coarse.lr / 10)
+    assert coarse.lr / 300 < fine.curve.lr[0] <= coarse.lr / 10
     assert fine.updates > coarse.updates
     assert fine.lr == pytest.approx(coarse.lr, rel=1.0)
     assert_unchanged(before, run.model, run.optimizer)

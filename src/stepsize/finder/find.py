@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from stepsize.finder.options import FindOptions
 from stepsize.rangetest import Geometric, Probe, range_test
-from stepsize.records import Curve, FindResult
+from stepsize.records import Curve, FindResult, Suggestion
 from stepsize.suggest import every_rule, nine_tenths, pool, smooth
 
 #: Makes the probe of one repeat; repeat 0 comes first.
@@ -56,7 +56,7 @@ def find(
     coarse = nine_tenths(first.curves)
     if options.refine and coarse.lr is not None:
         updates_per_rate = first.options.ladder.rungs()[-1].updates
-        ladder = refine(coarse.lr, pool(first.curves), updates_per_rate)
+        ladder = refine(coarse, pool(first.curves), updates_per_rate)
         second = _one_pass(make_probe, replace(options, ladder=ladder), started)
         spent += second.spent
         fine = nine_tenths(second.curves)
@@ -95,16 +95,21 @@ def read(
     )
 
 
-def refine(lr: float, curve: Curve, updates_per_rate: int = 1) -> Geometric:
-    """The ladder of the second pass: from a decade below the first answer to its divergence.
+def refine(answer: Suggestion, curve: Curve, updates_per_rate: int = 1) -> Geometric:
+    """The ladder of the second pass: from below the beginning of the fall to its divergence.
 
-    It makes as many updates as the first pass, on a third or so of the decades.
+    It makes as many updates as the first pass, on fewer decades. It starts at half a decade below
+    ``base_lr``, a decade below the answer at most, because more updates per decade move the fall
+    itself to lower rates.
 
-    >>> refine(0.1, Curve((0.01, 5.0), (1.0, 2.0)))
+    >>> refine(Suggestion("ok", "", lr=0.1), Curve((0.01, 5.0), (1.0, 2.0)))
     Geometric(start=0.01, stop=5.0, rates=20, updates_per_rate=1)
     """
+    lr = answer.lr or curve.lr[-1]
+    begun = answer.clr.base_lr if answer.clr else lr
+    start = min(lr / 10.0, begun / math.sqrt(10.0))
     rates = max(20, sum(curve.updates) // updates_per_rate)
-    return Geometric(lr / 10.0, max(curve.lr[-1], 10.0 * lr), rates, updates_per_rate)
+    return Geometric(start, max(curve.lr[-1], 10.0 * lr), rates, updates_per_rate)
 
 
 class _Pass(NamedTuple):
