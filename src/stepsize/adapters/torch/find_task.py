@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from stepsize.adapters.torch import distributed, random_state
@@ -61,25 +62,30 @@ def _search(loaded: LoadedTask, search: FindOptions, recipe: Recipe) -> FindResu
         f"A held-out objective needs validation data, and {loaded.name} has none (val=None).",
     )
 
+    streams = ExitStack()  # closed at the end, and worker processes with them
+
     def make_probe(repeat: int) -> TorchProbe:
         made = _make(loaded, search.seed + repeat) if repeat else first
+        batches = Batches(made.train, other_device(made.model))
+        streams.callback(batches.close)
         return TorchProbe(
             made.model,
             made.optimizer,
             made.loss,
-            Batches(made.train, other_device(made.model)),
+            batches,
             recipe=recipe,
             held_out=first_batches(made.val if search.held_out_every else None, made.model),
             seed=search.seed + repeat,
         )
 
-    return find_with(
-        make_probe,
-        search,
-        task=loaded.name,
-        group_ratios=GroupRates(first.optimizer).ratios,
-        settings=describe(first.model, first.optimizer, recipe),
-    )
+    with streams:
+        return find_with(
+            make_probe,
+            search,
+            task=loaded.name,
+            group_ratios=GroupRates(first.optimizer).ratios,
+            settings=describe(first.model, first.optimizer, recipe),
+        )
 
 
 def _make(loaded: LoadedTask, seed: int) -> Task:
