@@ -4,7 +4,7 @@ import stat
 import pytest
 
 from stepsize.errors import OutputError
-from stepsize.report.atomic import write_atomically
+from stepsize.report.atomic import write_all, write_atomically
 
 
 def test_writes_and_overwrites(tmp_path):
@@ -66,3 +66,23 @@ def test_a_symbolic_link_stays_one(tmp_path):
     write_atomically(link, b"new")
     assert link.is_symlink()
     assert target.read_bytes() == b"new"
+
+
+def test_files_that_belong_together_are_all_old_when_one_cannot_be_written(tmp_path):
+    (tmp_path / "a").write_bytes(b"old")
+    (tmp_path / "b").mkdir()  # not a regular file
+    with pytest.raises(OutputError):
+        write_all({tmp_path / "a": b"new", tmp_path / "b": b"new"})
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "b"}
+
+
+def test_files_that_belong_together_follow_links_and_keep_modes(tmp_path):
+    real = tmp_path / "real"
+    real.write_bytes(b"old")
+    real.chmod(0o640)
+    (tmp_path / "link").symlink_to(real)
+    write_all({tmp_path / "link": b"new", tmp_path / "other": b"new"})
+    assert (tmp_path / "link").is_symlink()
+    assert real.read_bytes() == (tmp_path / "other").read_bytes() == b"new"
+    assert real.stat().st_mode & 0o777 == 0o640

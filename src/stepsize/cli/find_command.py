@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stepsize.cli import arguments, messages
+from stepsize.cli.exit_codes import ABSTAINED, DONE
 from stepsize.cli.output_folder import OutputFolder
 from stepsize.report import find_figure, find_html
 
@@ -51,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
         _write(result, folder.path)
         folder.keep()
     _print(result, folder.path, options)
-    return 0 if result.verdict == "ok" else 3
+    return DONE if result.verdict == "ok" else ABSTAINED
 
 
 def _find(options: argparse.Namespace) -> FindResult:

@@ -13,10 +13,9 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from stepsize.cli import find_command, tasks_command
+from stepsize.cli.exit_codes import BAD_INPUT, DONE, INTERRUPTED
 from stepsize.errors import StepsizeError
 from stepsize.version import __version__
-
-DONE, BAD_INPUT, ABSTAINED, INTERRUPTED = 0, 2, 3, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

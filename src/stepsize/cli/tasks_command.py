@@ -7,6 +7,7 @@ import json
 import textwrap
 from typing import Any
 
+from stepsize.cli.exit_codes import DONE
 from stepsize.tasks import BUILTIN
 
 
@@ -22,10 +23,10 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         tasks = {t.name: {"summary": t.summary, "needs": list(t.needs)} for t in BUILTIN.values()}
         print(json.dumps({"tasks": tasks}))
-        return 0
+        return DONE
     width = max(map(len, BUILTIN))
     for task in BUILTIN.values():
         text = f"{task.name:{width}}  {task.summary}; needs {' and '.join(task.needs)}"
         print(textwrap.fill(text, 88, subsequent_indent=" " * (width + 2)))
     print("\nYour own: path/to/file.py:callable or package.module:callable")
-    return 0
+    return DONE

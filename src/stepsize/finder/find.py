@@ -53,8 +53,7 @@ def find(
     started = options.clock()
     first = chosen = _one_pass(make_probe, options, started)
     spent, notes = first.spent, first.notes
-    coarse = nine_tenths(first.curves)
-    if options.refine and coarse.lr is not None:
+    if options.refine and (coarse := nine_tenths(first.curves)).lr is not None:
         updates_per_rate = first.options.ladder.rungs()[-1].updates
         ladder = refine(coarse, pool(first.curves), updates_per_rate)
         second = _one_pass(make_probe, replace(options, ladder=ladder), started)

@@ -25,56 +25,54 @@ def write_atomically(path: str | Path, data: bytes) -> Path:
     b'{}'
     """
     path = Path(path)
-    try:
-        target = Path(os.path.realpath(path))
-        if not target.parent.is_dir():
-            raise OutputError(
-                f"Cannot write {path}: the folder {target.parent} does not exist. Create it first."
-            )
-        if target.exists() and not target.is_file():
-            raise OutputError(f"Cannot write {path}: it exists and is not a regular file.")
-        _replace(target, data)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        why = getattr(error, "strerror", None) or error
-        raise OutputError(f"Cannot write {path}: {why}. Choose another place.") from error
+    write_all({path: data})
     return path
 
 
 def write_all(files: Mapping[Path, bytes]) -> None:
-    """Write several files that belong together: all of them, or, on a failure, none.
+    """Write several files that belong together: all are written before the first takes its place.
 
     Raises:
-        OutputError: as for :func:`write_atomically`; whatever was there before is still there.
+        OutputError: as for :func:`write_atomically`; after a failed write, whatever was there
+            before is still there, all of it.
     """
     waiting: list[tuple[Path, Path]] = []
+    path = Path()
     try:
         for path, data in files.items():
-            trial = path.with_name(f".stepsize-{uuid4().hex}.tmp")
-            waiting.append((write_atomically(trial, data), path))
+            target = _target(path)
+            # Not tempfile.mkstemp: its files are private (0600), ours shall follow the umask.
+            waiting.append((target.with_name(f".stepsize-{uuid4().hex}.tmp"), target))
+            _fill(*waiting[-1], data)
         while waiting:
-            trial, path = waiting[0]
-            os.replace(trial, path)
+            temporary, path = waiting[0]
+            os.replace(temporary, path)
             waiting.pop(0)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        why = getattr(error, "strerror", None) or error
+        raise OutputError(f"Cannot write {path}: {why}. Choose another place.") from error
+    finally:  # also Ctrl-C: whatever happens, leave no litter
+        for temporary, _ in waiting:
+            temporary.unlink(missing_ok=True)
+
+
+def _target(path: Path) -> Path:
+    """Where ``path`` really is, if a file can be there."""
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
         raise OutputError(
-            f"Cannot write {path}: {error.strerror}. Choose another place."
-        ) from error
-    finally:
-        for trial, _ in waiting:
-            trial.unlink(missing_ok=True)
+            f"Cannot write {path}: the folder {target.parent} does not exist. Create it first."
+        )
+    if target.exists() and not target.is_file():
+        raise OutputError(f"Cannot write {path}: it exists and is not a regular file.")
+    return target
 
 
-def _replace(target: Path, data: bytes) -> None:
-    # Not tempfile.mkstemp: its files are private (0600), ours shall follow the user's umask.
-    temporary = target.with_name(f".stepsize-{uuid4().hex}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            os.chmod(temporary, target.stat().st_mode & 0o777)
-        os.replace(temporary, target)
-    except BaseException:  # also Ctrl-C: whatever happens, leave no litter
-        temporary.unlink(missing_ok=True)
-        raise
+def _fill(temporary: Path, target: Path, data: bytes) -> None:
+    """Write what will become ``target``, with the mode that it has."""
+    with open(temporary, "xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    if target.exists():
+        os.chmod(temporary, target.stat().st_mode & 0o777)
