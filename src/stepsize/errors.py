@@ -8,6 +8,8 @@
     ├── DataError           a data set that is absent, damaged or cannot be fetched
     ├── RangeTestError      a range test that cannot go on: loader ran dry, loss not a scalar, ...
     ├── OutputError         a place that cannot be written
+    ├── StoreError          a runs database that cannot be used: absent, locked, damaged, full, newer
+    │   └── LeaseLostError  another process has taken over the run this one was making
     └── MissingDependencyError   an optional package that is not installed  (also an ImportError)
 
 Each message says what was asked, the value received and the way out. The command line prints the
@@ -42,6 +44,14 @@ class RangeTestError(StepsizeError):
 
 class OutputError(StepsizeError):
     """A place that cannot be written."""
+
+
+class StoreError(StepsizeError):
+    """A runs database that cannot be used: absent, locked, damaged, full, or of a newer version."""
+
+
+class LeaseLostError(StoreError):
+    """Another process has taken over the run that this one was making."""
 
 
 class MissingDependencyError(StepsizeError, ImportError):

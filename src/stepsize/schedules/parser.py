@@ -9,14 +9,16 @@
     argument = [ name "=" ] product
     list     = "[" [ product { "," product } [","] ] "]"
 
-Nothing is looked up but the kinds of schedules, and nothing is evaluated but ``*`` and ``/``.
+Nothing is looked up but the kinds of schedules and the names that were given, and nothing is evaluated but ``*`` and ``/``.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, final
 
 from stepsize.errors import InputError, did_you_mean
@@ -56,9 +58,12 @@ class Argument(NamedTuple):
 class Parser:
     """Reads one text, once: ``Parser(text).schedule()``."""
 
-    def __init__(self, text: str, functions: bool = False) -> None:
+    def __init__(
+        self, text: str, functions: bool = False, names: Mapping[str, float] = MappingProxyType({})
+    ) -> None:
         self._text = text
         self._functions = functions
+        self._names = names
         self._tokens = tokens(text)
         self._ahead = _END  # the token after the current one, once it was peeked at
         self._peeked = False
@@ -112,6 +117,8 @@ class Parser:
             self._take()
             if self._sees("("):
                 return self._call(token)
+            if token.text in self._names:
+                return Part(self._names[token.text], token.start, token.stop)
             return Part(_WORDS.get(token.text, token.text), token.start, token.stop)
         if self._sees("["):
             items, depth = self._items("]")

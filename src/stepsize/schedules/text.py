@@ -6,7 +6,9 @@ path. The grammar with examples is in docs/schedule-text.md.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import MISSING, Field
+from types import MappingProxyType
 from typing import Any
 
 from stepsize.errors import require
@@ -23,17 +25,21 @@ def parse(
     steps: int | None = None,
     steps_per_epoch: int | None = None,
     functions: bool = False,
+    names: Mapping[str, float] = MappingProxyType({}),
 ) -> Schedule:
     """The schedule that ``text`` says; with ``steps``, resolved for a run of that many updates.
 
     A ``function`` schedule names code that its values will run, so it is refused unless
-    ``functions`` says that the text comes from someone you trust.
+    ``functions`` says that the text comes from someone you trust. ``names`` are numbers that the
+    text may use by name, such as a rate that was found.
 
     Raises:
         InputError: not a schedule; the message points at the place and says what was expected.
 
     >>> parse("warmup(cosine(0.1), steps=5%)", steps=1000)(50)
     0.1
+    >>> str(parse("cosine(lr)", names={"lr": 0.28}))
+    'cosine(0.28)'
     >>> parse("cosine(-0.1, steps=5%)")
     Traceback (most recent call last):
         ...
@@ -42,7 +48,7 @@ def parse(
              ^^^^
     """
     require(isinstance(text, str), f"A schedule's text is expected, got {text!r:.200}.")
-    schedule = Parser(text, functions).schedule()
+    schedule = Parser(text, functions, names).schedule()
     if steps is None:
         require(steps_per_epoch is None, "steps_per_epoch is of use only together with steps.")
         return schedule
