@@ -47,7 +47,7 @@ def train(torch, task, updates=60, lr=0.1):
 
 
 def test_the_registry_explains_itself():
-    assert set(names()) == set(BUILTIN) == {"digits", "fashion-mnist-mlp"}
+    assert set(names()) == set(BUILTIN) >= {"digits", "fashion-mnist-mlp"}
     for name, task in BUILTIN.items():
         assert task.name == name
         assert task.summary

@@ -18,8 +18,8 @@ def task(**changes):
 
 def test_defaults_and_order_are_the_contract():
     names = [field.name for field in dataclasses.fields(Task)]
-    assert names == ["model", "optimizer", "loss", "train", "val", "metrics"]
-    assert (task().val, task().metrics) == (None, {})
+    assert names == ["model", "optimizer", "loss", "train", "val", "metrics", "test"]
+    assert (task().val, task().metrics, task().test) == (None, {}, None)
 
 
 def test_it_is_frozen_and_equal_to_itself_only():

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import final
 
 from stepsize.tasks.digits import make_digits
-from stepsize.tasks.fashion_mnist import make_fashion_mnist_mlp
+from stepsize.tasks.fashion_mnist import SHORT_EXAMPLES, make_fashion_mnist_mlp
 from stepsize.tasks.task import Task
 
 
@@ -30,6 +31,8 @@ class BuiltinTask:
     needs: tuple[str, ...] = ()
 
 
+_FASHION = ("torch", "Fashion-MNIST (26 MB, downloaded once)")
+
 #: Every built-in task by name.
 BUILTIN: Mapping[str, BuiltinTask] = MappingProxyType(
     {
@@ -46,7 +49,25 @@ BUILTIN: Mapping[str, BuiltinTask] = MappingProxyType(
                 "fashion-mnist-mlp",
                 "20,000 images of Fashion-MNIST, MLP 784-512-200-10, plain SGD, batch 64",
                 make_fashion_mnist_mlp,
-                ("torch", "Fashion-MNIST (26 MB, downloaded once)"),
+                _FASHION,
+            ),
+            BuiltinTask(
+                "fashion-mnist-mlp-adam",
+                "the same with Adam",
+                partial(make_fashion_mnist_mlp, adam=True),
+                _FASHION,
+            ),
+            BuiltinTask(
+                "fashion-mnist-mlp-short",
+                "2,000 of its images, for quick tries",
+                partial(make_fashion_mnist_mlp, examples=SHORT_EXAMPLES),
+                _FASHION,
+            ),
+            BuiltinTask(
+                "fashion-mnist-mlp-short-adam",
+                "2,000 of its images with Adam",
+                partial(make_fashion_mnist_mlp, examples=SHORT_EXAMPLES, adam=True),
+                _FASHION,
             ),
         )
     }
@@ -56,7 +77,7 @@ BUILTIN: Mapping[str, BuiltinTask] = MappingProxyType(
 def names() -> tuple[str, ...]:
     """The names of the built-in tasks, sorted.
 
-    >>> names()
+    >>> names()[:2]
     ('digits', 'fashion-mnist-mlp')
     """
     return tuple(sorted(BUILTIN))

@@ -30,6 +30,8 @@ class Task:
         val: the validation batches, or None.
         metrics: ``metric(model, batch) -> float`` by name, each a mean over a batch; reported as
             ``val_<name>``.
+        test: batches that no choice is made on, or None. Only :func:`stepsize.compare` reads them,
+            once, when the choice is made.
 
     Raises:
         TaskError: a field that cannot work, as far as that shows without running the task.
@@ -45,14 +47,16 @@ class Task:
     train: Iterable[Any]
     val: Iterable[Any] | None = None
     metrics: Mapping[str, Callable[[Any, Any], float]] = field(default_factory=dict)
+    test: Iterable[Any] | None = None
 
     def __post_init__(self) -> None:
         _check_instance("model", self.model)
         _check_instance("optimizer", self.optimizer)
         _check_function("loss", self.loss)
         _check_batches("train", self.train)
-        if self.val is not None:
-            _check_batches("val", self.val)
+        for name in ("val", "test"):
+            if getattr(self, name) is not None:
+                _check_batches(name, getattr(self, name))
         if not isinstance(self.metrics, Mapping):
             raise TaskError(
                 "Task.metrics must map names to functions metric(model, batch) -> float, "
