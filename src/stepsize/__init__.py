@@ -1,7 +1,7 @@
 """Which learning rate, which schedule, and how do you know?
 
 Importing stepsize loads nothing but this file: each name is loaded when it is first used, and only
-``find``, ``find_lr``, ``torch``, ``keras`` and ``jax`` load a framework.
+``find``, ``find_lr``, ``compare``, ``torch``, ``keras`` and ``jax`` load a framework.
 
 >>> import stepsize as ss
 >>> curve = ss.Curve(lr=(0.01, 0.1, 1.0), loss=(2.0, 1.0, 3.0))
@@ -25,14 +25,20 @@ if TYPE_CHECKING:
     from stepsize.adapters import jax as jax
     from stepsize.adapters import keras as keras
     from stepsize.adapters import torch as torch
+    from stepsize.adapters.torch import compare as compare
     from stepsize.adapters.torch import find as find
     from stepsize.adapters.torch import find_lr as find_lr
+    from stepsize.comparison import Arm as Arm
+    from stepsize.comparison import CompareOptions as CompareOptions
+    from stepsize.comparison import Study as Study
     from stepsize.errors import DataError as DataError
     from stepsize.errors import InputError as InputError
+    from stepsize.errors import LeaseLostError as LeaseLostError
     from stepsize.errors import MissingDependencyError as MissingDependencyError
     from stepsize.errors import OutputError as OutputError
     from stepsize.errors import RangeTestError as RangeTestError
     from stepsize.errors import StepsizeError as StepsizeError
+    from stepsize.errors import StoreError as StoreError
     from stepsize.errors import TaskError as TaskError
     from stepsize.finder import FindOptions as FindOptions
     from stepsize.rangetest import Geometric as Geometric
@@ -44,20 +50,27 @@ if TYPE_CHECKING:
     from stepsize.rangetest import TimesBest as TimesBest
     from stepsize.rangetest import range_test as range_test
     from stepsize.records import Clr as Clr
+    from stepsize.records import Comparison as Comparison
     from stepsize.records import Curve as Curve
+    from stepsize.records import Evaluation as Evaluation
     from stepsize.records import FindResult as FindResult
+    from stepsize.records import Run as Run
+    from stepsize.records import Standing as Standing
     from stepsize.records import Suggestion as Suggestion
+    from stepsize.store import Store as Store
     from stepsize.tasks import Task as Task
 
 #: Where each public name lives.
 _HOMES = {
-    "errors": "DataError InputError MissingDependencyError OutputError RangeTestError "
-    "StepsizeError TaskError",
+    "comparison": "Arm CompareOptions Study",
+    "errors": "DataError InputError LeaseLostError MissingDependencyError OutputError "
+    "RangeTestError StepsizeError StoreError TaskError",
     "finder": "FindOptions",
     "rangetest": "Geometric Linear LossAbove RateAbove Rise Segments TimesBest range_test",
-    "records": "Clr Curve FindResult Suggestion",
+    "records": "Clr Comparison Curve Evaluation FindResult Run Standing Suggestion",
+    "store": "Store",
     "tasks": "Task",
-    "adapters.torch": "find find_lr",
+    "adapters.torch": "compare find find_lr",
 }
 _NAMES = {name: home for home, names in _HOMES.items() for name in names.split()}
 #: Folders that are public as they are, by their public name.

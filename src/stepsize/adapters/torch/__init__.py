@@ -1,5 +1,6 @@
-"""The PyTorch adapter: ``find_lr``, ``find``, ``sweep``, ``set_lr``, ``ScheduledLR``."""
+"""The PyTorch adapter: ``find_lr``, ``find``, ``compare``, ``sweep``, ``set_lr``, ``ScheduledLR``."""
 
+from stepsize.adapters.torch.compare_task import compare
 from stepsize.adapters.torch.find_lr import find_lr
 from stepsize.adapters.torch.find_task import find
 from stepsize.adapters.torch.group_rates import set_lr
@@ -19,6 +20,7 @@ __all__ = [
     "Sweep",
     "TorchProbe",
     "Transaction",
+    "compare",
     "find",
     "find_lr",
     "set_lr",

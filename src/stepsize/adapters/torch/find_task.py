@@ -48,7 +48,7 @@ def find(
     search = FindOptions.of(clock=distributed.clock, **options)
     back = random_state.remember()  # before the task's file is run: it may seed
     try:
-        loaded = _loaded(task)
+        loaded = loaded_task(task)
         with distributed.telling(), shown(search, progress and distributed.rank() == 0) as watched:
             return _search(loaded, watched, recipe)
     finally:
@@ -56,7 +56,7 @@ def find(
 
 
 def _search(loaded: LoadedTask, search: FindOptions, recipe: Recipe) -> FindResult:
-    first = _make(loaded, search.seed)
+    first = made_task(loaded, search.seed, "range-tested")
     require(
         not search.held_out_every or first.val is not None,
         f"A held-out objective needs validation data, and {loaded.name} has none (val=None).",
@@ -65,7 +65,7 @@ def _search(loaded: LoadedTask, search: FindOptions, recipe: Recipe) -> FindResu
     streams = ExitStack()  # closed at the end, and worker processes with them
 
     def make_probe(repeat: int) -> TorchProbe:
-        made = _make(loaded, search.seed + repeat) if repeat else first
+        made = made_task(loaded, search.seed + repeat, "range-tested") if repeat else first
         batches = Batches(made.train, other_device(made.model))
         streams.callback(batches.close)
         return TorchProbe(
@@ -88,18 +88,23 @@ def _search(loaded: LoadedTask, search: FindOptions, recipe: Recipe) -> FindResu
         )
 
 
-def _make(loaded: LoadedTask, seed: int) -> Task:
-    """One instance of the task, under its own seed."""
+def made_task(loaded: LoadedTask, seed: int, purpose: str) -> Task:
+    """One instance of the task, under its own seed.
+
+    Raises:
+        TaskError: it cannot be made, or not be used for ``purpose``.
+    """
     with random_state.seeded(seed):
         task = make_task(loaded, seed)
     try:
         check_model_and_optimizer(task.model, task.optimizer)
     except ValueError as error:
-        raise TaskError(f"The task {loaded.name} cannot be range-tested. {error}") from error
+        raise TaskError(f"The task {loaded.name} cannot be {purpose}. {error}") from error
     return task
 
 
-def _loaded(task: str | Callable[[int], Task] | LoadedTask) -> LoadedTask:
+def loaded_task(task: str | Callable[[int], Task] | LoadedTask) -> LoadedTask:
+    """The task behind a name, a callable, or what was loaded already."""
     if isinstance(task, LoadedTask):
         return task
     if isinstance(task, str):

@@ -60,12 +60,19 @@ def describe(model: nn.Module, optimizer: Optimizer, recipe: Recipe) -> dict[str
     return {
         "optimizer": type(optimizer).__name__,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        **describe_recipe(recipe),
+        "device": str(device_of(model)),
+        "torch": torch.__version__,
+    }
+
+
+def describe_recipe(recipe: Recipe) -> dict[str, Any]:
+    """How an update is made, as JSON data."""
+    return {
         "accumulate": recipe.accumulate,
         "autocast": None if recipe.autocast is None else str(recipe.autocast),
         "clip_norm": recipe.clip_norm,
         "clip_value": recipe.clip_value,
-        "device": str(device_of(model)),
-        "torch": torch.__version__,
     }
 
 

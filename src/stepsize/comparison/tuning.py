@@ -1,0 +1,57 @@
+"""Every arm's rates tried times a few factors, with the same effort for each arm."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from stepsize.errors import InputError
+from stepsize.records import Run
+from stepsize.schedules import Scale, Schedule
+
+
+def scaled(schedule: Schedule, factor: float) -> Schedule:
+    """``schedule`` with all its rates times ``factor``.
+
+    >>> from stepsize.schedules import Constant
+    >>> scaled(Constant(0.1), 1.0), str(scaled(Constant(0.1), 3.0))
+    (Constant(init_value=0.1), '3 * constant(0.1)')
+    """
+    return schedule if factor == 1.0 else Scale(schedule, factor)
+
+
+def best_factor(
+    runs: Mapping[float, Sequence[Run]], *, metric: str, higher: bool, at: str, arm: str
+) -> float:
+    """The factor whose runs have the best mean; of equals the one nearest to 1.
+
+    A factor with a run that diverged or failed is out.
+
+    Raises:
+        InputError: all factors are out.
+
+    >>> from stepsize.records import Evaluation
+    >>> def run(loss): return Run("a", "a", 3, "finished", 1, 1, (Evaluation(1, 1, {"v": loss}),))
+    >>> best_factor({0.3: [run(0.5)], 1.0: [run(0.4)]}, metric="v", higher=False, at="final",
+    ...     arm="a")
+    1.0
+    """
+    means = {}
+    for factor, tried in runs.items():
+        values = [_value(run, metric, higher, at) for run in tried]
+        if values and all(math.isfinite(value) for value in values):
+            means[factor] = math.fsum(values) / len(values) * (-1.0 if higher else 1.0)
+    if not means:
+        raise InputError(
+            f"{arm}: no run under any of the rate factors {', '.join(f'{f:g}' for f in runs)} came "
+            "to an end. Give lower rates."
+        )
+    return min(means, key=lambda factor: (means[factor], abs(math.log(factor)), factor))
+
+
+def _value(run: Run, metric: str, higher: bool, at: str) -> float:
+    if run.status != "finished":
+        return math.inf
+    best = run.best(metric, higher) if at == "best" else None
+    values = run.final if best is None else best.values
+    return values.get(metric, math.inf)
