@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -317,3 +318,22 @@ def test_the_answer_trains_better_than_a_rate_far_from_it(tmp_path):
     assert train(result.lr) < 0.01 * train(result.lr / 100)
     assert not train(result.lr * 30) < train(result.lr)
     assert Path("find.json").exists() is False
+
+
+def test_it_keeps_the_result_in_a_store_if_asked(tmp_path):
+    task = task_file(tmp_path)
+    done = stepsize("find", task, "--quiet", "--store", "runs.db", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found_json = json.loads((tmp_path / "stepsize-find" / "mine.py-make" / "find.json").read_text())
+    with sqlite3.connect(tmp_path / "runs.db") as db:
+        ((kind, value),) = db.execute("SELECT kind, value FROM kept").fetchall()
+    assert kind == "find"
+    assert json.loads(value) == found_json
+
+
+def test_a_store_that_cannot_be_used_is_told_before_the_work(tmp_path):
+    (tmp_path / "runs.db").write_bytes(b"no database at all, but a text of some length" * 9)
+    done = stepsize("find", "digits", "--store", "runs.db", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "runs.db" in done.stderr
+    assert not (tmp_path / "stepsize-find").exists()

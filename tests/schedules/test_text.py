@@ -316,3 +316,14 @@ def test_a_lambda_prints_but_has_no_text():
     assert text.startswith("function(<")
     with pytest.raises(InputError, match="cannot hold LESS-THAN SIGN"):
         parse(text, functions=True)
+
+
+def test_numbers_may_be_used_by_name():
+    names = {"lr": 0.28, "base_lr": 0.03}
+    assert parse("0.5 * cosine(lr, end_value=base_lr)", names=names) == parse(
+        "0.5 * cosine(0.28, end_value=0.03)"
+    )
+    with pytest.raises(InputError, match="lr"):
+        parse("cosine(lr)")
+    with pytest.raises(InputError, match="must be"):
+        parse("cosine(lr)", names={"lr": -1.0})

@@ -9,7 +9,8 @@
     argument = [ name "=" ] product
     list     = "[" [ product { "," product } [","] ] "]"
 
-Nothing is looked up but the kinds of schedules and the names that were given, and nothing is evaluated but ``*`` and ``/``.
+Nothing is looked up but the kinds of schedules and the names that were given, and nothing is
+evaluated but ``*`` and ``/``.
 """
 
 from __future__ import annotations
@@ -117,9 +118,7 @@ class Parser:
             self._take()
             if self._sees("("):
                 return self._call(token)
-            if token.text in self._names:
-                return Part(self._names[token.text], token.start, token.stop)
-            return Part(_WORDS.get(token.text, token.text), token.start, token.stop)
+            return Part(self._word(token.text), token.start, token.stop)
         if self._sees("["):
             items, depth = self._items("]")
             return Part(tuple(item.value for item in items), token.start, self._stop, depth)
@@ -129,6 +128,9 @@ class Parser:
             self._leave(token, ")")
             return Part(inside.value, token.start, self._stop, inside.depth)
         raise self._fault(token, f"A value is expected here{self._instead()}.")
+
+    def _word(self, text: str) -> Any:
+        return self._names[text] if text in self._names else _WORDS.get(text, text)
 
     def _number(self) -> Part:
         token = self._take()
