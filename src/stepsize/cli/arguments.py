@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stepsize.errors import InputError
@@ -11,6 +13,9 @@ from stepsize.finder import DEFAULT_LADDER
 if TYPE_CHECKING:
     from stepsize.adapters.torch import Recipe
     from stepsize.rangetest import Ladder
+
+_STORE_VARIABLE = "STEPSIZE_STORE"
+_STORE_FILE = "stepsize.db"
 
 
 def add_common(parser: argparse.ArgumentParser, *, out: str) -> None:
@@ -26,6 +31,20 @@ def add_output(parser: argparse.ArgumentParser, *, out: str) -> None:
         "--json", action="store_true", help="print one JSON object on standard output"
     )
     parser.add_argument("--quiet", action="store_true", help="print the answer and nothing else")
+
+
+def add_store(parser: argparse.ArgumentParser) -> None:
+    """``--store``: the same for every command that keeps or reads runs."""
+    parser.add_argument(
+        "--store",
+        metavar="PATH",
+        help=f"the runs database (default: ${_STORE_VARIABLE}, else {_STORE_FILE} in this folder)",
+    )
+
+
+def store_path(options: argparse.Namespace) -> Path:
+    """Where the runs database is."""
+    return Path(options.store or os.environ.get(_STORE_VARIABLE) or _STORE_FILE)
 
 
 def add_ladder(parser: argparse.ArgumentParser) -> None:

@@ -1,3 +1,3 @@
 """What the end of a command means to the shell."""
 
-DONE, BAD_INPUT, ABSTAINED, INTERRUPTED = 0, 2, 3, 130
+DONE, FAILED, BAD_INPUT, ABSTAINED, INTERRUPTED = 0, 1, 2, 3, 130

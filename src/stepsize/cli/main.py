@@ -1,6 +1,6 @@
 """``stepsize``: which command, and what its end means to the shell.
 
-Exit codes: 0 done; 2 bad input; 3 abstained; 130 interrupted.
+Exit codes: 0 done; 1 done but for runs that failed; 2 bad input; 3 abstained; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -12,7 +12,14 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 
-from stepsize.cli import find_command, schedule_command, tasks_command
+from stepsize.cli import (
+    compare_command,
+    find_command,
+    report_command,
+    runs_command,
+    schedule_command,
+    tasks_command,
+)
 from stepsize.cli.exit_codes import BAD_INPUT, DONE, INTERRUPTED
 from stepsize.errors import StepsizeError
 from stepsize.version import __version__
@@ -41,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"stepsize: {error}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
-        print("stepsize: interrupted; nothing was written.", file=sys.stderr)
+        print(f"stepsize: interrupted; {options.interrupted}.", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         sys.stderr.close()
@@ -69,12 +76,16 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="stepsize",
         description="Which learning rate, which schedule, and how do you know?",
-        epilog="exit codes: 0 done, 2 bad input, 3 abstained (the reason is printed), "
-        "130 interrupted",
+        epilog="exit codes: 0 done, 1 done but for runs that failed, 2 bad input, 3 abstained "
+        "(the reason is printed), 130 interrupted",
     )
     parser.add_argument("--version", action="version", version=f"stepsize {__version__}")
+    parser.set_defaults(interrupted="nothing was written")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     find_command.add_to(commands)
+    compare_command.add_to(commands)
     schedule_command.add_to(commands)
+    runs_command.add_to(commands)
+    report_command.add_to(commands)
     tasks_command.add_to(commands)
     return parser

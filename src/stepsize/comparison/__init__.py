@@ -5,8 +5,7 @@ from stepsize.comparison.conduct import conduct
 from stepsize.comparison.environment import environment
 from stepsize.comparison.options import CompareOptions
 from stepsize.comparison.plan import Plan, PlannedArm
-
-# from stepsize.comparison.result import result_of
+from stepsize.comparison.result import result_of
 from stepsize.comparison.studies import DEFAULT_ARMS, STUDIES, Study
 from stepsize.comparison.trial import Trial
 from stepsize.comparison.tuning import best_factor, scaled

@@ -79,7 +79,7 @@ def paired_interval(
 
     >>> low, high = paired_interval([0.01, 0.03, 0.02, 0.05, 0.04], "bootstrap")
     >>> round(low, 4), round(high, 4)
-    (0.0122, 0.0478)
+    (0.012, 0.048)
     """
     require(
         method in METHODS, f"An interval's method is one of {', '.join(METHODS)}; got {method!r}."
@@ -159,9 +159,10 @@ def _listed(values: Sequence[float]) -> list[tuple[float, float]]:
 def _drawn(values: Sequence[float], seed: int) -> list[tuple[float, float]]:
     """The means of so many random resamples, each of the same probability, in order."""
     n, draw = len(values), random.Random(seed)
-    return [(mean, 1.0 / _DRAWN) for mean in sorted(
-        math.fsum(draw.choices(values, k=n)) / n for _ in range(_DRAWN)
-    )]
+    return [
+        (mean, 1.0 / _DRAWN)
+        for mean in sorted(math.fsum(draw.choices(values, k=n)) / n for _ in range(_DRAWN))
+    ]
 
 
 def _percentile(means: Sequence[tuple[float, float]], share: float) -> float:

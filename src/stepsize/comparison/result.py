@@ -8,7 +8,7 @@ from typing import Any
 
 from stepsize.comparison.plan import Plan
 from stepsize.comparison.ranking import rank
-from stepsize.records import Comparison, Run
+from stepsize.records import Comparison, Run, Standing
 from stepsize.store import Store, StoredRun
 
 
@@ -28,7 +28,7 @@ def result_of(store: Store, which: int | str | None = None) -> Comparison:
     order = {planned.arm: i for i, planned in enumerate(plan.arms)}
     found.sort(key=lambda pair: (order[pair[1]], pair[0].definition["seed"]))
     runs = tuple(run.as_run(arm) for run, arm in found)
-    ranking = ()
+    ranking: tuple[Standing, ...] = ()
     if any(run.history for run in runs):
         ranking = rank(
             runs,

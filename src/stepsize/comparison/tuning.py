@@ -15,7 +15,7 @@ def scaled(schedule: Schedule, factor: float) -> Schedule:
 
     >>> from stepsize.schedules import Constant
     >>> scaled(Constant(0.1), 1.0), str(scaled(Constant(0.1), 3.0))
-    (Constant(init_value=0.1), '3 * constant(0.1)')
+    (Constant(value=0.1, steps=None), '3 * constant(0.1)')
     """
     return schedule if factor == 1.0 else Scale(schedule, factor)
 

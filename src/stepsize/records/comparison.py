@@ -153,7 +153,8 @@ class Comparison:
         return tuple(run for run in self.runs if run.arm == arm)
 
     def __repr__(self) -> str:
-        head = f"Comparison({self.task}, {len(self.arms)} arms, {len(self.seeds)} seeds"
+        seeds = f"{len(self.seeds)} seed{'s' if len(self.seeds) > 1 else ''}"
+        head = f"Comparison({self.task}, {len(self.arms)} arms, {seeds}"
         best = self.best
         if best is None or best.mean is None:
             return f"{head}, nothing could be ranked)"

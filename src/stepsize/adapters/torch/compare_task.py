@@ -76,8 +76,9 @@ def compare(
         TaskError: the task cannot be made, or has no validation data.
         StoreError: the database cannot be used.
 
-    >>> compare("digits", ["linear(0.3)", "constant(0.001)"], epochs=1, seeds=2, store=None)
-    Comparison(digits, 2 arms, 1 seeds: linear(0.3) best, val_loss 0.2...)
+    >>> result = compare("digits", ["linear(0.3)", "constant(0.001)"], epochs=1, store=None)
+    >>> result.best.arm, [row.place for row in result.ranking]
+    ('linear(0.3)', ['best', 'worse'])
     """
     study = (
         STUDIES.get(task) if isinstance(task, str) else task if isinstance(task, Study) else None

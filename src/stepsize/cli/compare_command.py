@@ -1,0 +1,173 @@
+"""``stepsize compare TASK --schedule EXPR ...``: train, rank, and the files that show it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shlex
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stepsize.cli import arguments, messages
+from stepsize.cli.exit_codes import ABSTAINED, DONE, FAILED
+from stepsize.cli.output_folder import OutputFolder
+from stepsize.errors import InputError
+from stepsize.report.figures import need_matplotlib
+
+if TYPE_CHECKING:
+    from stepsize.records import Comparison
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "compare",
+        help="train a task under several schedules and say which is best",
+        description="Train a task under several schedules, each from the same weights on the same "
+        "batches, and rank them with intervals. Runs are kept in a database: the same command "
+        "again goes on where it was. Writes compare.json, compare.html and compare.png.",
+    )
+    parser.add_argument(
+        "task",
+        metavar="TASK",
+        help="a built-in task or study (see 'stepsize tasks'), file.py:callable or "
+        "package.module:callable",
+    )
+    arguments.add_common(parser, out="stepsize-compare/TASK")
+    arguments.add_store(parser)
+    _add_comparison(parser)
+    arguments.add_update(parser)
+    parser.set_defaults(
+        run=run, interrupted="what is finished is kept, the same command goes on from there"
+    )
+
+
+def _add_comparison(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("comparison")
+    group.add_argument("--epochs", type=int, metavar="N", help="of every run; a study has its own")
+    group.add_argument("--seeds", metavar="LIST", help="such as 0,1,2 (default: three from --seed)")
+    group.add_argument(
+        "--schedule",
+        action="append",
+        metavar="EXPR",
+        help="such as 'cosine(0.1)' or 'mine: rex(lr)'; lr, base_lr and max_lr are what 'stepsize "
+        "find' says; may be repeated (default: five common ones at the rate found)",
+    )
+    group.add_argument(
+        "--metric", default="val_loss", metavar="NAME", help="ranked by (default val_loss)"
+    )
+    group.add_argument(
+        "--at", choices=("final", "best"), default="final",
+        help="judge runs by their end or by their best epoch (default final)",
+    )  # fmt: skip
+    group.add_argument(
+        "--interval", choices=("t", "bootstrap"), default="t", help="of differences (default t)"
+    )
+    group.add_argument(
+        "--rate-factors", metavar="LIST",
+        help="first try each schedule times these, such as 0.3,1,3, with seeds of their own",
+    )  # fmt: skip
+    group.add_argument("--tuning-seeds", metavar="LIST", help="the seeds of those trials")
+    group.add_argument(
+        "--any-length", action="store_true",
+        help="accept schedules that end before or after the run",
+    )  # fmt: skip
+    group.add_argument(
+        "--no-test", action="store_true",
+        help="leave the test set alone (it is read once, for the chosen schedule)",
+    )  # fmt: skip
+    group.add_argument("--name", default="", metavar="TEXT", help="a title")
+    group.add_argument(
+        "--tracker", action="append", default=[], metavar="NAME[:WHERE]",
+        help="also send it to tensorboard, mlflow, wandb or trackio; may be repeated",
+    )  # fmt: skip
+
+
+def run(options: argparse.Namespace) -> int:
+    """Compare, write, print."""
+    need_matplotlib()  # not after the work
+    name = re.sub(r"[^\w.-]+", "-", Path(options.task).name).strip("-.") or "task"
+    with OutputFolder(options.out or Path("stepsize-compare") / name) as folder:
+        comparison = _compare(options, folder)
+        folder.keep()
+    _print(comparison, folder.path, options)
+    if any(run.status == "failed" for run in comparison.runs):
+        return FAILED
+    return DONE if comparison.best is not None else ABSTAINED
+
+
+def _compare(options: argparse.Namespace, folder: OutputFolder) -> Comparison:
+    import stepsize
+    from stepsize.report import compare_files
+    from stepsize.store import Store
+    from stepsize.trackers import mirrored
+
+    compare = stepsize.compare  # says what to install when there is no torch
+    store = arguments.store_path(options)
+    with messages.shown(options.quiet), mirrored(options.tracker, store) as mirror:
+        comparison = compare(
+            options.task,
+            options.schedule,
+            options.epochs,
+            _seeds(options),
+            recipe=arguments.recipe(options),
+            store=store,
+            progress=not options.quiet and sys.stderr.isatty() and bool(find_spec("tqdm")),
+            watchers=mirror.watchers,
+            settings={"command": shlex.join(["stepsize", *options.words])},
+            **_choices(options),
+        )
+        with Store(store) as opened:
+            files = compare_files.write(comparison, folder.path, opened)
+        mirror.finish(comparison, files)
+    return comparison
+
+
+def _choices(options: argparse.Namespace) -> dict[str, Any]:
+    """The fields of ``CompareOptions`` that were given."""
+    chosen = {
+        "metric": options.metric,
+        "at": options.at,
+        "interval": options.interval,
+        "any_length": options.any_length,
+        "test": not options.no_test,
+        "rate_factors": _numbers("--rate-factors", options.rate_factors or "", float),
+    }
+    if options.tuning_seeds:
+        chosen["tuning_seeds"] = _numbers("--tuning-seeds", options.tuning_seeds, int)
+    if options.name:
+        chosen["name"] = options.name
+    return chosen
+
+
+def _seeds(options: argparse.Namespace) -> tuple[int, ...] | None:
+    if options.seeds is not None:
+        return _numbers("--seeds", options.seeds, int)
+    return None if options.seed == 0 else tuple(range(options.seed, options.seed + 3))
+
+
+def _numbers(option: str, text: str, kind: type) -> tuple[Any, ...]:
+    try:
+        return tuple(kind(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise InputError(f"{option} takes numbers separated by commas, got {text!r}.") from None
+
+
+def _print(comparison: Comparison, folder: Path, options: argparse.Namespace) -> None:
+    """The answer on standard output; where the files are on standard error."""
+    from stepsize.report import compare_files, compare_terminal
+
+    ascii_only = not (sys.stdout.encoding or "ascii").lower().startswith("utf")
+    if options.json:
+        print(json.dumps(comparison.to_dict(), allow_nan=False))
+    elif options.quiet:
+        print(compare_terminal.line(comparison))
+    else:
+        colour = sys.stdout.isatty()
+        print(compare_terminal.table(comparison, ascii_only=ascii_only, colour=colour))
+    if not options.quiet:
+        written = ", ".join(str(folder / name) for name in compare_files.FILES)
+        print(f"wrote {written}; runs are in {comparison.store}", file=sys.stderr)
