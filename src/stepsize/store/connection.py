@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, final
+from weakref import WeakSet
 
 from stepsize.errors import StoreError, require
 from stepsize.store.failures import DAMAGED, is_busy, told
 from stepsize.store.schema import MIGRATIONS, look, migrate
 
 _POLL_SECONDS = 0.02
+_OPEN: WeakSet[Database] = WeakSet()
 
 
 @final
@@ -35,6 +37,7 @@ class Database:
         self.path = path
         self._wait = wait
         self._process = os.getpid()
+        self._refuse_if_inherited()
         there = os.path.exists(path)
         if there and not os.path.isfile(path):
             raise StoreError(f"{path} is not a regular file, so no store. Choose another place.")
@@ -50,6 +53,17 @@ class Database:
             except BaseException:
                 self._connection.close()
                 raise
+        _OPEN.add(self)
+
+    def _refuse_if_inherited(self) -> None:
+        """SQLite believes that a child has its parent's locks, which it has not: rows get lost."""
+        for other in _OPEN:
+            if other.inherited and os.path.realpath(other.path) == os.path.realpath(self.path):
+                raise StoreError(
+                    f"The store {self.path} was open when the process {other._process} forked "
+                    f"this one, {os.getpid()}, so it cannot be opened here. Close it before "
+                    "forking, or start processes with the method 'spawn'."
+                )
 
     def _prepare(self) -> None:
         """Look before anything is changed; then set up and migrate."""
@@ -104,7 +118,7 @@ class Database:
         if self.inherited:
             raise StoreError(
                 f"Cannot {doing} {self.path}: it was opened by the process {self._process}, and "
-                f"this is its child {os.getpid()}. Open the store anew in each process."
+                f"this is its child {os.getpid()}. Close it before forking, and open it in each."
             )
         with told(doing, self.path, self._wait):
             yield
@@ -136,3 +150,4 @@ class Database:
         """Close the file; a child that only inherited the connection leaves it alone."""
         if not self.inherited:
             self._connection.close()
+            _OPEN.discard(self)

@@ -27,7 +27,10 @@ _EXPLAINED = {
     sqlite3.SQLITE_BUSY: _LOCKED,
     sqlite3.SQLITE_LOCKED: _LOCKED,
     sqlite3.SQLITE_PROTOCOL: _LOCKED,
-    sqlite3.SQLITE_NOTADB: ("it is not a database", DAMAGED),
+    sqlite3.SQLITE_NOTADB: (
+        "it is not a database",
+        "Nothing was changed. Choose another place, or set it aside if it should be a store.",
+    ),
     sqlite3.SQLITE_CORRUPT: ("it is damaged ({error})", DAMAGED),
     sqlite3.SQLITE_FULL: _FULL,
     sqlite3.SQLITE_IOERR: (
@@ -65,11 +68,12 @@ def told(doing: str, path: Path, wait: float) -> Iterator[None]:
     except sqlite3.Error as error:
         why, way_out = _explain(error, path)
         name = getattr(error, "sqlite_errorname", "")
-        why = why.format(wait=wait, error=error, name=name)
+        why = why.format(wait=wait, error=str(error).rstrip("."), name=name)
         raise StoreError(f"Cannot {doing} {path}: {why}. {way_out}") from error
     except OSError as error:
         way_out = _ROOM if error.errno in _NO_ROOM else _PLACE
-        raise StoreError(f"Cannot {doing} {path}: {error.strerror or error}. {way_out}") from error
+        why = f"{error.strerror or error} ({error.filename or path})"
+        raise StoreError(f"Cannot {doing} {path}: {why}. {way_out}") from error
 
 
 def _explain(error: sqlite3.Error, path: Path) -> tuple[str, str]:

@@ -202,6 +202,7 @@ class Lease:
             )
         waiting = self._waiting
         done = max(done, waiting[-1][0] + 1 if waiting else 0)
+        self._due = time.monotonic() + COMMIT_SECONDS  # also of the next attempt, if this one fails
         with self._database.writing() as connection:
             beat = connection.execute(
                 "UPDATE run SET heartbeat = ?, done = max(done, ?) WHERE id = ? AND token = ?",
@@ -214,7 +215,6 @@ class Lease:
             )
             write(connection)
         waiting.clear()
-        self._due = time.monotonic() + COMMIT_SECONDS
 
     def _lost(self, connection: sqlite3.Connection) -> LeaseLostError:
         sql = "SELECT host, pid FROM run WHERE id = ?"

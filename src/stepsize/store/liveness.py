@@ -83,6 +83,7 @@ if sys.platform == "win32":
     from ctypes import wintypes
 
     _QUERY_LIMITED_INFORMATION = 0x1000
+    _ACCESS_DENIED = 5
     _STILL_ACTIVE = 259
 
     def process_started(pid: int) -> str | None:
@@ -91,7 +92,7 @@ if sys.platform == "win32":
         kernel.OpenProcess.restype = wintypes.HANDLE
         handle = kernel.OpenProcess(_QUERY_LIMITED_INFORMATION, False, pid)
         if not handle:
-            return None
+            return "" if ctypes.get_last_error() == _ACCESS_DENIED else None
         try:
             times = [wintypes.FILETIME() for _ in range(4)]
             code = wintypes.DWORD()

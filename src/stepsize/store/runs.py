@@ -166,7 +166,7 @@ def whole(database: Database, run_id: int) -> StoredRun:
 def unknown(database: Database, run_id: int) -> StoreError:
     """What to raise when a run is asked for that is not there."""
     ((count,),) = database.rows("SELECT count(*) FROM run")
-    return StoreError(f"The store {database.path} has no run {run_id}; it holds {count} runs.")
+    return StoreError(f"The store {database.path} has no run {run_id}. It holds {count}.")
 
 
 def true_status(status: str, owner: Iterable[Any], heartbeat: str | None, token: str) -> str:

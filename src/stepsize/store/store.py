@@ -14,6 +14,7 @@ from stepsize.records import Trace
 from stepsize.store import comparisons, lease, runs, traces
 from stepsize.store.comparisons import StoredComparison
 from stepsize.store.connection import Database
+from stepsize.store.failures import DAMAGED
 from stepsize.store.lease import Lease
 from stepsize.store.runs import StoredRun
 
@@ -49,7 +50,7 @@ class Store:
 
     def __init__(self, path: str | Path, *, create: bool = True, wait: float = 30.0) -> None:
         place = Path(os.path.abspath(path))
-        self.path = place / FILE_NAME if place.is_dir() else place
+        self.path = place / FILE_NAME if os.path.isdir(place) else place
         self._database = Database(self.path, create, wait)
 
     def __repr__(self) -> str:
@@ -85,10 +86,7 @@ class Store:
         lost = self._database.rows("PRAGMA foreign_key_check")
         found = [text for text in found if text != "ok"] + [f"lost row: {row}" for row in lost]
         if found:
-            raise StoreError(
-                f"The store {self.path} is damaged: {'; '.join(found[:5])}. Nothing was changed. "
-                "Set it aside; it may be mended with `sqlite3 FILE .recover`."
-            )
+            raise StoreError(f"The store {self.path} is damaged: {'; '.join(found[:5])}. {DAMAGED}")
 
     def add_run(self, key: str, definition: Mapping[str, Any]) -> int:
         """Enter a run, unless one of that key is there; return its number.
