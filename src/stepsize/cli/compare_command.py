@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import shlex
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stepsize.cli import arguments, messages
+from stepsize.cli.comparison_output import print_comparison
 from stepsize.cli.exit_codes import ABSTAINED, DONE, FAILED
 from stepsize.cli.output_folder import OutputFolder
 from stepsize.errors import InputError
@@ -93,7 +93,7 @@ def run(options: argparse.Namespace) -> int:
     with OutputFolder(options.out or Path("stepsize-compare") / name) as folder:
         comparison = _compare(options, folder)
         folder.keep()
-    _print(comparison, folder.path, options)
+    print_comparison(comparison, folder.path, options)
     if any(run.status == "failed" for run in comparison.runs):
         return FAILED
     return DONE if comparison.best is not None else ABSTAINED
@@ -154,20 +154,3 @@ def _numbers(option: str, text: str, kind: type) -> tuple[Any, ...]:
         return tuple(kind(part) for part in text.split(",") if part.strip())
     except ValueError:
         raise InputError(f"{option} takes numbers separated by commas, got {text!r}.") from None
-
-
-def _print(comparison: Comparison, folder: Path, options: argparse.Namespace) -> None:
-    """The answer on standard output; where the files are on standard error."""
-    from stepsize.report import compare_files, compare_terminal
-
-    ascii_only = not (sys.stdout.encoding or "ascii").lower().startswith("utf")
-    if options.json:
-        print(json.dumps(comparison.to_dict(), allow_nan=False))
-    elif options.quiet:
-        print(compare_terminal.line(comparison))
-    else:
-        colour = sys.stdout.isatty()
-        print(compare_terminal.table(comparison, ascii_only=ascii_only, colour=colour))
-    if not options.quiet:
-        written = ", ".join(str(folder / name) for name in compare_files.FILES)
-        print(f"wrote {written}; runs are in {comparison.store}", file=sys.stderr)
