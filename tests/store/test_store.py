@@ -267,3 +267,9 @@ def test_many_updates_are_read_in_pieces(store):
     assert next(reader) == (5, 0.1, 1.0)
     store.keep("find", "a", 1)  # a reader in the middle is in nobody's way
     assert next(reader)[0] == 6
+
+
+def test_what_no_store_holds_may_be_asked_for_in_any_text(tmp_path):
+    with Store(tmp_path) as store:
+        assert store.runs(task="half a character: \udcff") == []
+        assert store.run_id("half a character: \udcff") is None

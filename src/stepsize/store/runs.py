@@ -131,7 +131,7 @@ def listed(
 ) -> list[StoredRun]:
     """The runs in the order they were entered, without their histories."""
     conditions = {
-        "run.task = ?": task,
+        "run.task = ?": None if task is None else writable(task),
         "run.id IN (SELECT run FROM comparison_run WHERE comparison = ?)": comparison,
         "run.id = ?": run_id,
     }

@@ -103,7 +103,9 @@ class Store:
 
     def run_id(self, key: str) -> int | None:
         """The number of the run of that key; None when there is none."""
-        for (number,) in self._database.rows("SELECT id FROM run WHERE key = ?", key):
+        for (number,) in self._database.rows(
+            "SELECT id FROM run WHERE key = ?", runs.writable(key)
+        ):
             return int(number)
         return None
 
