@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from stepsize.comparison.trial import Trial
 from stepsize.records import Evaluation
+from stepsize.store import Store
 
 
 class Watcher:
@@ -13,6 +14,9 @@ class Watcher:
 
     def finding(self, task: str) -> None:
         """A range test looks for the task's rate."""
+
+    def entered(self, store: Store, comparison_id: int) -> None:
+        """The comparison is in the store, under that number; its runs come next."""
 
     def planned(self, trials: Sequence[Trial], over: int) -> None:
         """These runs are to be made; ``over`` of them are over already."""
@@ -46,6 +50,11 @@ class Watchers(Watcher):
         """Tell all."""
         for each in self._all:
             each.finding(task)
+
+    def entered(self, store: Store, comparison_id: int) -> None:
+        """Tell all."""
+        for each in self._all:
+            each.entered(store, comparison_id)
 
     def planned(self, trials: Sequence[Trial], over: int) -> None:
         """Tell all."""

@@ -79,6 +79,7 @@ class Comparing:
         comparison = self.store.add_comparison(
             key, plan.name or plan.task, plan.to_dict(), list(zip(ids, arms_of_ids, strict=True))
         )
+        self.watcher.entered(self.store, comparison)
         self._conduct(trials)
         result = result_of(self.store, comparison)
         if self._read_test(result, key, trials, ids):
