@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from stepsize.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from stepsize import comparison as comparison
     from stepsize import errors as errors
     from stepsize import finder as finder
     from stepsize import schedules as schedules
@@ -75,6 +76,7 @@ _HOMES = {
 _NAMES = {name: home for home, names in _HOMES.items() for name in names.split()}
 #: Folders that are public as they are, by their public name.
 _MODULES = {
+    "comparison": "comparison",
     "errors": "errors",
     "finder": "finder",
     "jax": "adapters.jax",

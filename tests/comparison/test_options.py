@@ -41,6 +41,7 @@ def test_which_way_is_better_is_read_from_the_name(metric, higher):
         {"seeds": ("0",)},
         {"at": "last"},
         {"interval": "normal"},
+        {"interval": "bootstrap", "seeds": (0, 1, 2, 3)},
         {"rate_factors": (1.0, 1.0)},
         {"rate_factors": (0.0,)},
         {"rate_factors": (float("inf"),)},

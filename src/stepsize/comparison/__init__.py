@@ -5,6 +5,7 @@ from stepsize.comparison.conduct import conduct
 from stepsize.comparison.environment import environment
 from stepsize.comparison.options import CompareOptions
 from stepsize.comparison.plan import Plan, PlannedArm
+from stepsize.comparison.ranking import PairedDifference, pairwise, rank
 from stepsize.comparison.result import result_of
 from stepsize.comparison.studies import DEFAULT_ARMS, STUDIES, Study
 from stepsize.comparison.trial import Trial
@@ -17,6 +18,7 @@ __all__ = [
     "STUDIES",
     "Arm",
     "CompareOptions",
+    "PairedDifference",
     "Plan",
     "PlannedArm",
     "Study",
@@ -27,6 +29,8 @@ __all__ = [
     "best_factor",
     "conduct",
     "environment",
+    "pairwise",
+    "rank",
     "result_of",
     "scaled",
 ]

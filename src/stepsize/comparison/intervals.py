@@ -19,12 +19,12 @@ from stepsize.records.comparison import Interval
 
 #: What :func:`paired_interval` can do.
 METHODS = ("t", "bootstrap")
-#: With fewer seeds a bootstrap has no resamples beyond its 95 % interval.
+#: With fewer seeds a bootstrap has no resample beyond its 95 % interval, so there is none.
 LEAST_SEEDS_OF_BOOTSTRAP = 5
 #: Up to this many seeds all resamples are listed (1,716 different ones of 7), beyond it drawn.
 _MOST_LISTED = 7
 _DRAWN = 10_000
-#: A spread below this share of the mean is rounding.
+#: A standard error below this share of its mean is rounding.
 _ROUNDING = 1e-6
 
 
@@ -57,11 +57,11 @@ def paired_interval(
     """The interval of a mean difference between two arms, from their differences seed by seed.
 
     ``t`` is :func:`mean_interval` of the differences. ``bootstrap`` takes the means of resamples
-    between two percentiles, which are moved outwards so that normal data gives the interval of
-    ``t`` (the expanded percentiles of Hesterberg, The American Statistician 69, 2015, section 5):
-    plain percentiles, and BCa's (Efron, JASA 82, 1987), are too narrow by a third at 5 seeds. It
-    follows skewed differences where ``t`` cannot, and it never leaves their range: ``n`` seeds have
-    ``(2 n - 1 choose n)`` different resamples, 126 of 5.
+    between two percentiles, moved outwards so that normal data gives about the interval of ``t``
+    (Hesterberg, The American Statistician 69, 2015): plain percentiles cover 86 % instead of 95 %
+    at 5 seeds, these 93 %. It leans with skewed differences but covers them no better than ``t``,
+    and it never leaves their range: ``n`` seeds have ``(2 n - 1 choose n)`` different resamples,
+    126 of 5.
 
     Args:
         differences: one for each seed.
@@ -70,8 +70,9 @@ def paired_interval(
         seed: of the resamples, where there are too many to take them all (from 8 seeds on).
 
     Returns:
-        The interval; None for fewer than two differences (with ``bootstrap`` fewer than
-        :data:`LEAST_SEEDS_OF_BOOTSTRAP`), or where all are equal.
+        The interval; None for fewer than two differences, or where all are equal; of a bootstrap
+        also where even its most extreme resample is too frequent to be an end, at 95 % with fewer
+        than :data:`LEAST_SEEDS_OF_BOOTSTRAP` seeds.
 
     Raises:
         InputError: an unknown method, ``level`` is not between 0 and 1, or a difference is not
@@ -87,7 +88,8 @@ def paired_interval(
     if method == "t":
         return mean_interval(differences, level)
     _check(differences, level)
-    if len(differences) < LEAST_SEEDS_OF_BOOTSTRAP or _standard_error(differences) is None:
+    n = len(differences)
+    if _standard_error(differences) is None or _share_below(n, level) < n**-n:
         return None
     return _bootstrap(sorted(differences), level, seed)
 
@@ -110,10 +112,16 @@ def paired_p(differences: Sequence[float]) -> float | None:
     _check(differences)
     if len(differences) < 2:
         return None
-    error, mean = _standard_error(differences), mean_of(differences)
-    if error is not None:
-        return two_sided(mean / error, len(differences) - 1)
+    mean = mean_of(differences)
+    p = p_of(mean, _standard_error(differences) or 0.0, len(differences) - 1)
+    if p is not None:
+        return p
     return 2.0 ** (1 - len(differences)) if mean else 1.0
+
+
+def p_of(mean: float, error: float, degrees: int) -> float | None:
+    """The two-sided p value of a mean with that standard error; None without any error."""
+    return two_sided(mean / error, degrees) if error > 0.0 else None
 
 
 def mean_of(values: Sequence[float]) -> float:
@@ -132,14 +140,20 @@ def _standard_error(values: Sequence[float]) -> float | None:
     if len(values) < 2:
         return None
     mean = mean_of(values)
-    spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
-    return spread / math.sqrt(len(values)) if spread > _ROUNDING * abs(mean) else None
+    squares = math.fsum((value - mean) ** 2 for value in values)
+    error = math.sqrt(squares / (len(values) - 1) / len(values))
+    return error if error > _ROUNDING * abs(mean) else None
+
+
+def _share_below(n: int, level: float) -> float:
+    """The percentile, as a share, that is the lower end of a bootstrap of ``n`` values."""
+    reach = half_width(level, n - 1) * math.sqrt(n / (n - 1))
+    return NormalDist().cdf(-reach)
 
 
 def _bootstrap(values: Sequence[float], level: float, seed: int) -> Interval:
     n = len(values)
-    reach = half_width(level, n - 1) * math.sqrt(n / (n - 1))
-    below = NormalDist().cdf(-reach)
+    below = _share_below(n, level)
     means = _listed(values) if n <= _MOST_LISTED else _drawn(values, seed)
     return _percentile(means, below), _percentile(means[::-1], below)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, final
 
+from stepsize.comparison.intervals import LEAST_SEEDS_OF_BOOTSTRAP
 from stepsize.errors import InputError, did_you_mean, require
 
 #: Names of metrics of which more is better; of all others less is.
@@ -26,7 +27,7 @@ class CompareOptions:
         metric: what the ranking is by: ``val_loss`` or ``val_<name>`` of the task's metrics.
         higher: whether more of it is better; None reads that from its name.
         at: judge each run by its end (``final``) or by its best epoch (``best``).
-        interval: of the paired differences: ``t`` or ``bootstrap``.
+        interval: of the paired differences: ``t``, or ``bootstrap`` (five seeds or more).
         rate_factors: try every arm's rates times each of these before the comparison, each arm
             with the same effort, and go on with the best; empty leaves the rates as they are.
         tuning_seeds: the seeds of those trials; None takes the first whole number beyond ``seeds``.
@@ -64,6 +65,11 @@ class CompareOptions:
         require(
             self.interval in ("t", "bootstrap"),
             f"interval is 't' or 'bootstrap', got {self.interval!r}.",
+        )
+        require(
+            self.interval == "t" or len(self.seeds) >= LEAST_SEEDS_OF_BOOTSTRAP,
+            f"A bootstrap of {len(self.seeds)} seeds would pretend a precision that is not there. "
+            f"Give {LEAST_SEEDS_OF_BOOTSTRAP} or more, or take the t interval.",
         )
         if self.higher is None:
             object.__setattr__(self, "higher", bool(_HIGHER.search(self.metric.lower())))

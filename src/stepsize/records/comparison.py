@@ -31,12 +31,13 @@ class Standing:
         arm: the arm's name.
         schedule: the schedule's text form.
         place: one of :data:`PLACES`.
-        mean: of the metric over the seeds; None when a run of the arm diverged or is missing.
+        mean: of the metric over the runs that came to an end; None when one of them diverged.
         ci95: interval of the mean (t over the seeds); None with one seed.
         difference_to_best: mean of the paired differences, this arm minus the best one, seed by
             seed; 0 for the best.
-        difference_ci95: interval of that difference, by the comparison's method.
-        p_adjusted: two-sided p value of the difference, adjusted for the number of arms (Holm).
+        difference_ci95: interval of that difference alone, by the comparison's method.
+        p_adjusted: two-sided p value of the difference, adjusted for the number of arms and for
+            the choice of the best; never below Holm's (see :func:`stepsize.comparison.rank`).
         seeds: how many seeds the row rests on.
         final, best: the mean of every metric at the end and at each run's best epoch.
         best_epoch: mean of the epochs at which the runs were best.
