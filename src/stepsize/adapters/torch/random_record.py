@@ -52,6 +52,32 @@ def is_generator(value: object) -> bool:
     return numpy is not None and isinstance(value, tuple(getattr(numpy.random, k) for k in kinds))
 
 
+def kind_of(generator: Any) -> str:
+    """The kind of a generator; of NumPy's, that of its bits.
+
+    >>> kind_of(random.Random(1)), kind_of(torch.Generator())
+    ('Random', 'torch')
+    """
+    if isinstance(generator, torch.Generator):
+        return "torch"
+    if isinstance(generator, random.Random):
+        return "Random"
+    return type(getattr(generator, "bit_generator", generator)).__name__
+
+
+def new_generator(kind: str) -> Any:
+    """A new generator of a kind that :func:`kind_of` has told."""
+    if kind == "torch":
+        return torch.Generator()
+    if kind == "Random":
+        return random.Random()
+    import numpy
+
+    if kind == "RandomState":
+        return numpy.random.RandomState()
+    return numpy.random.Generator(getattr(numpy.random, kind)())
+
+
 def take_generator(generator: Any) -> Any:
     """The state of one generator (see :func:`is_generator`)."""
     if isinstance(generator, torch.Generator):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -72,6 +72,7 @@ class Training:
         self._losses: list[float] = []  # of the epoch so far
         self._epoch = self._done = 0  # epochs, and updates in the epoch
         self._settled = True  # between two updates
+        self._told = False  # that a checkpoint could not be written
         random_state.seed(trial.seed)
         if not task.model.training:  # a model in training keeps its frozen layers' eval mode
             task.model.train()
@@ -113,9 +114,13 @@ class Training:
         try:
             checkpoint.save_checkpoint(self.lease.checkpoint, self.trial.key, self._content())
         except (OSError, RuntimeError) as error:
-            self.lease.event("checkpoint", f"could not be written: {error}")
+            if not self._told:
+                self.lease.event("checkpoint", f"could not be written: {error}")
+            self._told = True
         now = time.monotonic()
-        self._next_checkpoint = now + max(self.checkpoint_seconds, CHECKPOINT_SHARE * (now - began))
+        if self.checkpoint_seconds > 0.0:
+            wait = max(self.checkpoint_seconds, CHECKPOINT_SHARE * (now - began))
+            self._next_checkpoint = now + wait
 
     def resume(self, content: dict[str, Any]) -> None:
         """Bring everything into the state of ``content``, a checkpoint's; :meth:`replay` follows.
@@ -171,8 +176,8 @@ class Training:
     def _read(self) -> None:
         """Log the losses that are still on their device."""
         unread, self._unread = self._unread, []
-        first = self.updates - len(unread)
-        for number, (rate, loss) in enumerate(_values(unread), first):
+        for rate, loss in _values(unread):
+            number = self._epoch * self.trial.updates_per_epoch + len(self._losses)
             self._losses.append(loss)
             self.lease.log(number, rate, loss)
             if not math.isfinite(loss):
@@ -194,28 +199,26 @@ class Training:
         evaluation = Evaluation(self._epoch + 1, self.updates, values)
         self.lease.facts(batches=self.batches.digest)
         self.lease.evaluate(evaluation)
-        if watch is not None:
-            with _random_states_kept():
-                watch(evaluation)
         self._epoch, self._done, self._losses = self._epoch + 1, 0, []
         self._mark_start()
         self._settled = True
+        if watch is not None:
+            with _random_states_kept():
+                watch(evaluation)
         if self._epoch == self.trial.epochs and not math.isfinite(values["val_loss"]):
             raise Diverged("the validation loss was not finite at the end")
 
 
 def _values(unread: list[tuple[float, torch.Tensor]]) -> list[tuple[float, float]]:
     """Rates and losses, with one wait for the device."""
-    if len(unread) == 1:
-        return [(unread[0][0], unread[0][1].item())]
-    if not unread:
-        return []
+    if len(unread) <= 1:
+        return [(rate, loss.item()) for rate, loss in unread]
     losses = torch.stack([loss.detach() for _, loss in unread]).tolist()
     return [(rate, loss) for (rate, _), loss in zip(unread, losses, strict=True)]
 
 
 @contextlib.contextmanager
-def _random_states_kept() -> Any:
+def _random_states_kept() -> Iterator[None]:
     back = random_state.remember()
     try:
         yield
