@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from stepsize.adapters.torch import random_record
-from stepsize.adapters.torch.object_state import ObjectState
+from stepsize.adapters.torch.trials import random_record
+from stepsize.adapters.torch.trials.object_state import ObjectState
 
 
 class Loader:

@@ -12,8 +12,7 @@ from adapters.zoo import MODELS, WIDTH, mse
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
-from stepsize.adapters.torch import Recipe, random_state
-from stepsize.adapters.torch import trial as trials
+from stepsize.adapters.torch import Recipe, random_state, trials
 from stepsize.errors import InputError, LeaseLostError, RangeTestError, TaskError
 from stepsize.schedules import parse
 from stepsize.store import Store
@@ -154,9 +153,9 @@ def exploding(at):
 
 def read_together(monkeypatch, losses):
     """Read that many losses at once, as on an accelerator."""
-    monkeypatch.setattr("stepsize.adapters.torch.training.READ_TOGETHER", losses)
+    monkeypatch.setattr("stepsize.adapters.torch.trials.training.READ_TOGETHER", losses)
     monkeypatch.setattr(
-        "stepsize.adapters.torch.training.other_device", lambda model: torch.device("cpu")
+        "stepsize.adapters.torch.trials.training.other_device", lambda model: torch.device("cpu")
     )
 
 
@@ -326,7 +325,7 @@ def test_a_loader_without_end(monkeypatch):
             while True:
                 yield batches()[0]
 
-    monkeypatch.setattr("stepsize.adapters.torch.epoch_batches.MOST_BATCHES", 10)
+    monkeypatch.setattr("stepsize.adapters.torch.trials.epoch_batches.MOST_BATCHES", 10)
     task = Task(nn.Linear(1, 1), torch.optim.SGD([torch.zeros(1)]), mse, Endless())
     with pytest.raises(TaskError, match="__len__"):
         trials.updates_per_epoch(task)

@@ -13,8 +13,7 @@ import torch
 from adapters.torch.trials import LOADERS, LOSSES, Stopping, maker, run, trial_of
 from adapters.zoo import MODELS, OPTIMIZERS
 
-from stepsize.adapters.torch import Recipe
-from stepsize.adapters.torch import trial as trials
+from stepsize.adapters.torch import Recipe, trials
 from stepsize.store import Store
 from stepsize.tasks import load
 
@@ -103,9 +102,9 @@ def test_losses_read_in_blocks(tmp_path, monkeypatch):
     """As on an accelerator, where reading waits for it."""
     trial = trial_of(maker("batch norm"))
     one_by_one = run(tmp_path / "one", trial, every=3600.0)
-    monkeypatch.setattr("stepsize.adapters.torch.training.READ_TOGETHER", 3)
+    monkeypatch.setattr("stepsize.adapters.torch.trials.training.READ_TOGETHER", 3)
     monkeypatch.setattr(
-        "stepsize.adapters.torch.training.other_device", lambda model: torch.device("cpu")
+        "stepsize.adapters.torch.trials.training.other_device", lambda model: torch.device("cpu")
     )
     run(tmp_path / "blocks", trial, every=3600.0).assert_same(one_by_one)
     run(tmp_path / "stopped", trial, STOPS).assert_same(one_by_one)
@@ -195,7 +194,7 @@ KILLED = """
 import sys, time
 sys.path.insert(0, {tests!r})
 from adapters.torch import trials
-from stepsize.adapters.torch import trial
+from stepsize.adapters.torch.trials import trial
 import stepsize.tasks, torch
 torch.set_num_threads(1)
 made = trials.trial_of(stepsize.tasks.load("digits"), "cosine(0.1)")
@@ -272,11 +271,26 @@ def test_a_checkpoint_that_cannot_be_used_is_set_aside(tmp_path, damage):
     assert any(kind == "checkpoint" and "set aside" in text for kind, text in after.events)
 
 
+def test_a_checkpoint_that_is_ahead_of_the_store_is_not_resumed_from(tmp_path):
+    """After a power failure the last rows may be gone, and would be missing for ever."""
+    trial = trial_of(maker("batch norm", "adam"))
+    whole = run(tmp_path / "whole", trial, every=3600.0)
+    with Store(tmp_path / "store") as store:
+        lease = store.claim(store.add_run(trial.key, trial.definition()), {})
+        with lease, pytest.raises(ValueError, match="stopped"):
+            trials.train(trial, Stopping(lease, 7, ValueError("stopped")), checkpoint_seconds=0)
+        with store.claim(lease.run_id, {}) as again:
+            again.rewind(5)
+    after = run(tmp_path / "store", trial, every=3600.0)
+    after.assert_same(whole)
+    assert after.resumed == []
+
+
 def test_a_checkpoint_that_cannot_be_written_is_told_once(tmp_path, monkeypatch):
     def full(path, key, content):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("stepsize.adapters.torch.checkpoint.save_checkpoint", full)
+    monkeypatch.setattr("stepsize.adapters.torch.trials.checkpoint.save_checkpoint", full)
     outcome = run(tmp_path, trial_of(maker()))
     assert outcome.stored.status == "finished"
     told = [text for kind, text in outcome.events if kind == "checkpoint"]
@@ -295,7 +309,7 @@ def test_what_a_checkpoint_counts_is_in_the_store_before_it(tmp_path, monkeypatc
         done = content["epoch"] * trial.updates_per_epoch + content["done"]
         gaps.append(done - len(list(store.updates(run_id))))
 
-    monkeypatch.setattr("stepsize.adapters.torch.checkpoint.save_checkpoint", spy)
+    monkeypatch.setattr("stepsize.adapters.torch.trials.checkpoint.save_checkpoint", spy)
     monkeypatch.setattr("stepsize.store.lease.COMMIT_SECONDS", 3600.0)
     run(tmp_path, trial)
     store.close()

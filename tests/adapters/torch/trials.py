@@ -9,8 +9,7 @@ from adapters.zoo import MODELS, OPTIMIZERS, WIDTH, mse
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, RandomSampler, TensorDataset
 
-from stepsize.adapters.torch import Recipe
-from stepsize.adapters.torch import trial as trials
+from stepsize.adapters.torch import Recipe, trials
 from stepsize.comparison.trial import Trial
 from stepsize.schedules import parse
 from stepsize.store import Store

@@ -1,4 +1,4 @@
-"""The PyTorch adapter: ``find_lr``, ``find``, ``compare``, ``sweep``, ``set_lr``, ``ScheduledLR``."""
+"""The PyTorch adapter: ``find``, ``find_lr``, ``sweep``, ``compare``, ``ScheduledLR``."""
 
 from stepsize.adapters.torch.compare_task import compare
 from stepsize.adapters.torch.find_lr import find_lr

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, final
 from stepsize.adapters.torch.find_task import find, loaded_task
 from stepsize.adapters.torch.prospect import Prospect, prospect
 from stepsize.adapters.torch.setting import describe_recipe
-from stepsize.adapters.torch.trial import test_values, train
+from stepsize.adapters.torch.trials import test_values, train
 from stepsize.adapters.torch.update import Recipe
 from stepsize.comparison import (
     FOUND_NAMES,
@@ -234,7 +234,7 @@ class Comparing:
         if not chosen:
             return False
         seeds = {
-            str(trial.seed): test_values(trial, self.store.weights(run_id))
+            str(trial.seed): test_values(trial, self.store.weights(run_id), recipe=self.recipe)
             for trial, run_id in chosen
         }
         mean = {

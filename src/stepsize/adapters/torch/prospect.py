@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from stepsize.adapters.torch.epoch_batches import updates_per_epoch
 from stepsize.adapters.torch.find_task import made_task
-from stepsize.adapters.torch.trial_facts import weights_digest
+from stepsize.adapters.torch.trials import updates_per_epoch, weights_digest
 from stepsize.adapters.torch.update import Recipe
 from stepsize.errors import TaskError
 from stepsize.tasks import BUILTIN, LoadedTask, Task

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
-from stepsize.adapters.torch.object_state import ObjectState
 from stepsize.adapters.torch.scheduled_lr import ScheduledLR
+from stepsize.adapters.torch.trials.object_state import ObjectState
 from stepsize.tasks import Task
 
 

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from stepsize.adapters.torch import checkpoint, random_record, random_state
-from stepsize.adapters.torch.epoch_batches import EpochBatches
-from stepsize.adapters.torch.evaluation import evaluate
-from stepsize.adapters.torch.interrupts import Interrupts
-from stepsize.adapters.torch.object_state import ObjectState
+from stepsize.adapters.torch import random_state
 from stepsize.adapters.torch.scheduled_lr import ScheduledLR
 from stepsize.adapters.torch.setting import other_device
-from stepsize.adapters.torch.training_state import TrainingState
+from stepsize.adapters.torch.trials import checkpoint, random_record
+from stepsize.adapters.torch.trials.epoch_batches import EpochBatches
+from stepsize.adapters.torch.trials.evaluation import evaluate
+from stepsize.adapters.torch.trials.interrupts import Interrupts
+from stepsize.adapters.torch.trials.object_state import ObjectState
+from stepsize.adapters.torch.trials.training_state import TrainingState
 from stepsize.adapters.torch.update import Recipe, Update
 from stepsize.comparison.trial import Trial
 from stepsize.records import Evaluation

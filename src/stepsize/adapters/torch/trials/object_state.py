@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from stepsize.adapters.torch import random_record
-from stepsize.adapters.torch.object_parts import parts_of, remove_slot, set_slot, slots_of
+from stepsize.adapters.torch.trials import random_record
+from stepsize.adapters.torch.trials.object_parts import parts_of, remove_slot, set_slot, slots_of
 
 #: What is written as it is.
 _ATOMS = (type(None), bool, int, float, complex, str, bytes)

@@ -12,7 +12,7 @@ from stepsize.adapters.torch import random_state
 from stepsize.adapters.torch.batches import to_device
 from stepsize.adapters.torch.loader_state import set_workers_aside
 from stepsize.adapters.torch.transaction import Transaction
-from stepsize.adapters.torch.trial_facts import tensor_bytes
+from stepsize.adapters.torch.trials.trial_facts import tensor_bytes
 from stepsize.adapters.torch.update import Recipe
 from stepsize.errors import TaskError
 from stepsize.tasks import Task

@@ -15,7 +15,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
-from stepsize.adapters.torch import random_record
+from stepsize.adapters.torch.trials import random_record
 
 #: Things looked at in one list: transforms, data sets and layers are few, data are many.
 _MOST_MEMBERS = 1_000

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from stepsize.adapters.torch import checkpoint, random_state
-from stepsize.adapters.torch.epoch_batches import updates_per_epoch
-from stepsize.adapters.torch.evaluation import evaluate
+from stepsize.adapters.torch import random_state
 from stepsize.adapters.torch.find_task import made_task
-from stepsize.adapters.torch.interrupts import Interrupts
 from stepsize.adapters.torch.memento import Memento
-from stepsize.adapters.torch.training import Diverged, Training
-from stepsize.adapters.torch.trial_facts import facts, weights_digest
+from stepsize.adapters.torch.trials import checkpoint
+from stepsize.adapters.torch.trials.evaluation import evaluate
+from stepsize.adapters.torch.trials.interrupts import Interrupts
+from stepsize.adapters.torch.trials.training import Diverged, Training
+from stepsize.adapters.torch.trials.trial_facts import facts
 from stepsize.adapters.torch.update import Recipe
 from stepsize.comparison.trial import Trial
 from stepsize.errors import TaskError
@@ -26,8 +26,6 @@ from stepsize.tasks import Task
 
 if TYPE_CHECKING:
     from stepsize.store import Lease
-
-__all__ = ["test_values", "train", "updates_per_epoch", "weights_digest"]
 
 #: At least this long between two checkpoints.
 CHECKPOINT_SECONDS = 10.0
@@ -137,6 +135,8 @@ def _begun(trial: Trial, lease: Lease, recipe: Recipe, checkpoint_seconds: float
         content = checkpoint.read_checkpoint(lease.checkpoint, trial.key)
         if content is not None:
             training.resume(content)
+            if training.updates > lease.done:  # the computer lost its power
+                raise ValueError(f"it is ahead of the store, which has {lease.done} updates")
     except Exception as error:  # noqa: BLE001  (whatever does not fit)
         content = None
         aside = checkpoint.set_aside(lease.checkpoint)

@@ -1,0 +1,7 @@
+"""One run of a comparison: logged as it happens, and able to go on after any end."""
+
+from stepsize.adapters.torch.trials.epoch_batches import updates_per_epoch
+from stepsize.adapters.torch.trials.trial import test_values, train
+from stepsize.adapters.torch.trials.trial_facts import weights_digest
+
+__all__ = ["test_values", "train", "updates_per_epoch", "weights_digest"]
