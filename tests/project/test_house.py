@@ -28,11 +28,13 @@ def loaded_by(statement):
     [
         "import stepsize",
         "import stepsize.suggest, stepsize.finder, stepsize.report.find_html, stepsize.tasks",
+        "import stepsize.comparison, stepsize.store, stepsize.trackers, stepsize.report.page",
         "import stepsize.cli.main; stepsize.cli.main._parser()",
     ],
 )
 def test_importing_the_core_loads_no_framework(statement):
     heavy = {"torch", "numpy", "matplotlib", "keras", "jax", "sklearn", "pandas", "tqdm", "scipy"}
+    heavy |= {"tensorboard", "mlflow", "wandb", "trackio", "sqlalchemy"}
     assert loaded_by(statement) & heavy == set()
 
 
