@@ -73,8 +73,8 @@ def trained(path):
             "ORDER BY key, number"
         )
         metrics = (
-            "SELECT key, updates, name, value FROM metric JOIN run ON run.id = metric.run "
-            "ORDER BY key, updates, name"
+            "SELECT key, metric.updates, name, value FROM metric JOIN run ON run.id = metric.run "
+            "ORDER BY key, metric.updates, name"
         )
         return [db.execute(sql).fetchall() for sql in (runs, updates, metrics)]
 
@@ -165,29 +165,37 @@ def test_nothing_that_could_be_ranked_is_an_abstention(tmp_path):
     assert done.returncode == 3
 
 
-@pytest.mark.parametrize("moment", [0.4, 1.1])
-def test_killed_in_the_middle_the_same_command_ends_the_same(tmp_path, moment):
-    task = task_file(tmp_path, loss="time.sleep(0.004)")
-    words = (task, *ARMS, "--epochs", 12, "--seeds", "0,1", "--quiet")
-    undisturbed = compare(*words, "--store", "one.db", cwd=tmp_path)
-    assert undisturbed.returncode == 0, undisturbed.stderr
-    command = words_of([*words, "--store", "two.db"])
-    with subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "OMP_NUM_THREADS": "1"}) as run:
-        _wait_for_updates(tmp_path / "two.db")
+SLOW = "time.sleep(0.004)"
+LONG = (*ARMS, "--epochs", 12, "--seeds", "0,1", "--quiet")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """What the long comparison prints and leaves when nothing happens to it."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    done = compare(task_file(folder, loss=SLOW), *LONG, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, trained(folder / "stepsize.db")
+
+
+@pytest.mark.parametrize("moment", [0.2, 0.9])
+def test_killed_in_the_middle_the_same_command_ends_the_same(tmp_path, undisturbed, moment):
+    words = (task_file(tmp_path, loss=SLOW), *LONG)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(words_of(words), cwd=tmp_path, env=environment) as run:
+        _wait_for_updates(tmp_path / "stepsize.db")
         time.sleep(moment)
         run.send_signal(signal.SIGKILL)
-    with Store(tmp_path / "two.db") as store:
-        statuses = [each.status for each in store.runs()]
-        assert "crashed" in statuses
+    with Store(tmp_path / "stepsize.db") as store:
+        assert "crashed" in [each.status for each in store.runs()]
         store.check()
-    again = compare(*words, "--store", "two.db", cwd=tmp_path)
-    assert (again.returncode, again.stdout) == (0, undisturbed.stdout)
-    assert trained(tmp_path / "two.db") == trained(tmp_path / "one.db")
+    again = compare(*words, cwd=tmp_path)
+    assert (again.returncode, again.stdout) == (0, undisturbed[0])
+    assert trained(tmp_path / "stepsize.db") == undisturbed[1]
 
 
 def test_interrupted_it_says_what_is_kept(tmp_path):
-    task = task_file(tmp_path, loss="time.sleep(0.004)")
-    words = (task, *ARMS, "--epochs", 12, "--seeds", "0,1")
+    words = (task_file(tmp_path, loss=SLOW), *LONG)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
         words_of(words), cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
@@ -199,22 +207,19 @@ def test_interrupted_it_says_what_is_kept(tmp_path):
     assert "kept" in said
     with Store(tmp_path / "stepsize.db") as store:
         assert "interrupted" in [each.status for each in store.runs()]
-    assert compare(*words, cwd=tmp_path).returncode == 0
 
 
-def test_two_at_once_share_the_runs(tmp_path):
-    task = task_file(tmp_path, loss="time.sleep(0.002)")
-    words = (task, *ARMS, "--epochs", 6, "--quiet")
-    alone = compare(*words, "--store", "alone.db", cwd=tmp_path)
+def test_two_at_once_share_the_runs(tmp_path, undisturbed):
+    words = (task_file(tmp_path, loss=SLOW), *LONG)
     with ThreadPoolExecutor(2) as pool:
-        outs = [pool.submit(compare, *words, "--out", name, cwd=tmp_path) for name in "ab"]
-        both = [each.result() for each in outs]
-    assert [each.returncode for each in both] == [0, 0], [each.stderr for each in both]
-    assert {each.stdout for each in both} == {alone.stdout}
-    assert trained(tmp_path / "stepsize.db") == trained(tmp_path / "alone.db")
+        both = [pool.submit(compare, *words, "--out", name, cwd=tmp_path) for name in "ab"]
+        done = [each.result() for each in both]
+    assert [each.returncode for each in done] == [0, 0], [each.stderr for each in done]
+    assert {each.stdout for each in done} == {undisturbed[0]}
+    assert trained(tmp_path / "stepsize.db") == undisturbed[1]
     with Store(tmp_path / "stepsize.db") as store:
         for run in store.runs():
-            kinds = [event["kind"] for event in _events(store, run.id)]
+            kinds = [event.kind for event in store.read(run.id).events]
             assert kinds.count("started") == 1
 
 
@@ -223,7 +228,7 @@ def test_the_short_study_on_real_pictures(tmp_path):
         find_file(TRAIN_IMAGES), find_file(TRAIN_LABELS)
     except DataError as error:
         pytest.skip(str(error))
-    words = ("fashion-mnist-schedules-short", "--epochs", 3, "--out", "out", "--json")
+    words = ("fashion-mnist-schedules-short", "--epochs", 2, "--out", "out", "--json")
     done = compare(*words, cwd=tmp_path)
     assert done.returncode in (0, 3), done.stderr
     content = json.loads(done.stdout)
@@ -233,10 +238,6 @@ def test_the_short_study_on_real_pictures(tmp_path):
     assert 0.5 < content["test"]["mean"]["test_accuracy"] < 1.0
     efforts = {row["rates_from"] for row in content["ranking"]}
     assert efforts == {"given", "find"}
-
-
-def _events(store, run_id):
-    return [{"kind": event.kind} for event in store.read(run_id).events]
 
 
 def _wait_for_updates(path):
