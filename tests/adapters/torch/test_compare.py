@@ -120,6 +120,13 @@ def test_finished_runs_are_kept_and_only_new_ones_are_made(tmp_path):
         assert len(opened.runs()) == 9
 
 
+def test_more_seeds_later_make_only_the_new_runs(tmp_path):
+    store, seen = tmp_path / "runs.db", Counting()
+    ss.compare(make, ARMS, 1, [0, 1], store=store)
+    ss.compare(make, ARMS, 1, [3, 1, 2], store=store, watchers=[seen])
+    assert {seed for _, seed, _ in seen.made} == {2, 3}
+
+
 def test_a_task_that_was_edited_is_another_task(tmp_path):
     def other(factor):
         return lambda seed: line(seed, scale=factor)

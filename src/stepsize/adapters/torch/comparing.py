@@ -109,7 +109,7 @@ class Comparing:
         if task in self._prospects:
             return self._prospects[task]
         loaded = self.task if task is None else loaded_task(task)
-        looked_at = prospect(loaded, self.options.seeds[0], self.recipe)
+        looked_at = prospect(loaded, self.recipe)
         self.options.need_metric(looked_at.metrics)
         first = next(iter(self._prospects.values()), looked_at)
         if looked_at.updates_per_epoch != first.updates_per_epoch:
