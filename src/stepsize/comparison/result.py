@@ -51,11 +51,31 @@ def result_of(store: Store, which: int | str | None = None) -> Comparison:
         runs=runs,
         ranking=ranking,
         test=kept,
-        notes=(*plan.notes, *_notes(runs, [run for run, _ in found])),
+        notes=(*plan.notes, *_verdict_notes(ranking), *_notes(runs, [run for run, _ in found])),
         settings={**plan.settings, **_surroundings([run for run, _ in found])},
         name=plan.name,
         store=str(store.path),
     )
+
+
+def _verdict_notes(ranking: Sequence[Standing]) -> Iterator[str]:
+    """Explain verdicts that seem to contradict their own interval."""
+    compared = sum(row.p_adjusted is not None for row in ranking)
+    seeming = [
+        row.arm
+        for row in ranking
+        if row.place == "equal" and row.difference_ci95 and not _holds_zero(row.difference_ci95)
+    ]
+    if seeming:
+        yield (
+            f"Not distinguishable although the interval leaves out zero: {'; '.join(seeming)}. "
+            "Each interval speaks of one difference alone, the verdict counts all "
+            f"{compared} of them."
+        )
+
+
+def _holds_zero(bounds: tuple[float, float]) -> bool:
+    return bounds[0] <= 0.0 <= bounds[1]
 
 
 def _notes(runs: Sequence[Run], stored: Sequence[StoredRun]) -> Iterator[str]:

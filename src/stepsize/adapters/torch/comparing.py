@@ -270,9 +270,9 @@ def _effort_notes(arms: Sequence[PlannedArm]) -> list[str]:
     counted = sorted(effort for effort in efforts if effort is not None)
     parts = []
     if given:
-        parts.append(f"those of {', '.join(given)} were given (their effort is unknown)")
+        parts.append(f"those of {'; '.join(given)} were given (their effort is unknown)")
     if counted:
         parts.append(
             f"those of the others were chosen with {' or '.join(f'{n:,}' for n in counted)} updates"
         )
-    return [f"Rates were not chosen with equal effort: {', '.join(parts)}."]
+    return [f"Rates were not chosen with equal effort: {'; '.join(parts)}."]
