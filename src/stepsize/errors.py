@@ -8,7 +8,7 @@
     ├── DataError           a data set that is absent, damaged or cannot be fetched
     ├── RangeTestError      a range test that cannot go on: loader ran dry, loss not a scalar, ...
     ├── OutputError         a place that cannot be written
-    ├── StoreError          a runs database that cannot be used: absent, locked, damaged, full, newer
+    ├── StoreError          a runs database that is absent, locked, damaged, full, newer
     │   └── LeaseLostError  another process has taken over the run this one was making
     └── MissingDependencyError   an optional package that is not installed  (also an ImportError)
 

@@ -2,15 +2,9 @@
 // were made in Python, so that this picture and the PNG agree; see find_view.py.
 "use strict";
 (() => {
-  const data = JSON.parse(document.getElementById("find-data").textContent);
-  const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, Arial, sans-serif';
-  const CHARACTER = 7.2; // pixels: a generous mean for 12 px of FONT
+  const { FONT, CHARACTER, colour, short, axis, sideways } = page;
+  const data = page.data("find");
   const ROW = 17; // pixels: one row of rule marks
-
-  const colour = (name) =>
-    getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
-  const short = (value, digits = 4) =>
-    value === null || value === undefined ? "–" : String(Number(value.toPrecision(digits)));
 
   function pen(u) {
     const ctx = u.ctx;
@@ -186,32 +180,12 @@
     });
   }
 
-  function axis(ticks, text, more) {
-    return {
-      stroke: colour("ink"),
-      font: `12px ${FONT}`,
-      labelFont: `13px ${FONT}`,
-      label: text,
-      labelSize: 22,
-      grid: { stroke: colour("rule"), width: 1 },
-      ticks: { stroke: colour("rule"), width: 1, size: 5 },
-      splits: () => ticks.map(([value]) => value),
-      filter: (u, splits) => splits, // uPlot would drop some on a logarithmic axis
-      values: () => ticks.map(([, text]) => text),
-      ...more,
-    };
-  }
-
   // Every n-th tick, so that each has room for its text.
   function thinned(ticks, width) {
     const longest = Math.max(1, ...ticks.map(([, text]) => text.length));
     const stride = Math.max(1, Math.ceil((ticks.length * (longest * CHARACTER + 8)) / width));
     return ticks.filter((_, i) => i % stride === 0);
   }
-
-  const sideways = (ticks) => ({
-    size: 16 + CHARACTER * Math.max(3, ...ticks.map(([, text]) => text.length)),
-  });
 
   // Pointing, tapping or the arrow keys move the cursor; the line above the chart says what is there.
   function reading(chart, readout, count, describe) {

@@ -15,7 +15,6 @@ from stepsize.adapters.torch.update import Recipe
 from stepsize.errors import TaskError
 from stepsize.tasks import BUILTIN, LoadedTask, Task
 
-
 #: Always the same: the digest must not depend on the seeds that are asked for.
 _SEED = 0
 
