@@ -84,7 +84,11 @@ def test_a_path_is_kept_as_given():
     assert Function(" os.path:join ").function == "os.path:join"
 
 
-@pytest.mark.parametrize("function", [lambda step: 0.1, partial(pow, 0.5), Rates().method], ids=str)
+@pytest.mark.parametrize(
+    "function",
+    [lambda step: 0.1, partial(pow, 0.5), Rates().method],
+    ids=["lambda", "partial", "method"],
+)
 def test_what_cannot_be_imported_stays_itself_and_cannot_be_written_down(function):
     schedule = Function(function)
     assert schedule.function is function or schedule.function == function
