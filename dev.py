@@ -27,8 +27,8 @@ CHECKS = (
     ("ruff", "check", "."),
     ("lint-imports",),
     ("mypy",),
-    # Each test file in one of up to four processes: half the time on two cores.
-    ("pytest", "--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile"),
+    # In as many processes as there are cores, up to four: half the time on two cores.
+    ("pytest", "--numprocesses=auto", "--maxprocesses=4", "--dist=worksteal"),
 )
 
 

@@ -18,6 +18,10 @@ def test_an_arm_is_called_what_it_is_unless_it_is_named():
     assert eval(repr(arm)) == arm
 
 
+def test_a_name_is_text_that_can_be_written():
+    assert Arm.of("bad \udcff: cosine(0.1)").name.encode()
+
+
 def test_found_rates_are_put_in_by_name():
     arm = Arm("triangular(base_lr, max_lr, up_steps=10%)")
     assert arm.uses == ("base_lr", "max_lr")

@@ -125,6 +125,22 @@ def test_what_concerns_all_runs_ends_the_comparison_and_keeps_what_is_made(store
     assert statuses == ["finished", "interrupted", "waiting"]
 
 
+def test_a_run_whose_lease_was_lost_is_not_forgotten(store):
+    """Another process took it over, and died: then it is made here after all."""
+    lost = []
+
+    def losing(trial, lease, *, watch):
+        if not lost:
+            lost.append(lease)
+            with store._database.writing() as connection:
+                connection.execute("UPDATE run SET token = 'other', pid = 999999999")
+            lease.flush()
+        train(trial, lease, watch=watch)
+
+    (run_id,) = conduct([trial()], store, losing, environment={})
+    assert store.status(run_id) == "finished"
+
+
 def test_a_diverged_run_is_a_result(store):
     def diverging(trial, lease, *, watch):
         lease.finish("diverged", error="the loss was not finite at update 3")

@@ -10,6 +10,7 @@ def test_seeds_are_three_unless_said():
     assert CompareOptions(1).seeds == (0, 1, 2)
     assert CompareOptions(1, 5).seeds == (5,)
     assert CompareOptions(1, [3, 1]).seeds == (3, 1)
+    assert CompareOptions(1, range(2)).seeds == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,10 @@ def test_seeds_are_three_unless_said():
         ("val_top5", True),
         ("val_f1_macro", True),
         ("val_error", False),
-        ("val_inaccuracy", False),
+        ("val_top1_error", False),
+        ("val_accuracy_loss", False),
+        ("val_rmse_score", False),
+        ("val_psnr", True),
         ("val_perplexity", False),
     ],
 )
@@ -39,6 +43,8 @@ def test_which_way_is_better_is_read_from_the_name(metric, higher):
         {"seeds": (0, 0)},
         {"seeds": (-1,)},
         {"seeds": ("0",)},
+        {"seeds": 1.5},
+        {"seeds": (2**63,)},
         {"at": "last"},
         {"interval": "normal"},
         {"interval": "bootstrap", "seeds": (0, 1, 2, 3)},
@@ -58,6 +64,12 @@ def test_the_seeds_that_choose_rates_are_never_those_that_judge():
     options = CompareOptions(1, (0, 4), rate_factors=(3, 0.3, 1))
     assert set(options.tuning_seeds).isdisjoint(options.seeds)
     assert options.rate_factors == (0.3, 1.0, 3.0)
+
+
+def test_a_name_that_does_not_tell_what_is_better_is_asked_about():
+    with pytest.raises(InputError, match="--lower"):
+        CompareOptions(1, metric="val_inaccuracy").need_metric(["val_inaccuracy"])
+    CompareOptions(1, metric="val_inaccuracy", higher=False).need_metric(["val_inaccuracy"])
 
 
 def test_an_unknown_metric_is_answered_with_the_nearest():

@@ -55,8 +55,9 @@ def test_an_unfinished_comparison_says_what_is_missing(store):
     assert any("3 of 6 runs" in note for note in result.notes)
 
 
-def test_a_comparison_without_any_evaluation_has_no_ranking(store):
-    assert result_of(store, entered(store, {"a": (None,) * 3})).ranking == ()
+def test_without_any_evaluation_nothing_is_best(store):
+    result = result_of(store, entered(store, {"a": (None,) * 3}))
+    assert (result.best, [row.place for row in result.ranking]) == (None, ["incomplete"])
 
 
 def test_runs_that_are_not_paired_are_told_with_their_seed(store):

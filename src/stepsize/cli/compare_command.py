@@ -59,6 +59,11 @@ def _add_comparison(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--metric", default="val_loss", metavar="NAME", help="ranked by (default val_loss)"
     )
+    direction = group.add_mutually_exclusive_group()
+    direction.add_argument(
+        "--higher", action="store_true", default=None, help="more of the metric is better"
+    )
+    direction.add_argument("--lower", dest="higher", action="store_false", help="less of it is")
     group.add_argument(
         "--at", choices=("final", "best"), default="final",
         help="judge runs by their end or by their best epoch (default final)",
@@ -106,7 +111,7 @@ def _compare(options: argparse.Namespace, folder: OutputFolder) -> Comparison:
     from stepsize.trackers import mirrored
 
     compare = stepsize.compare  # says what to install when there is no torch
-    store = arguments.store_path(options)
+    store = arguments.store_path(options).absolute()  # a task may change the folder
     with messages.shown(options.quiet), mirrored(options.tracker, store) as mirror:
         comparison = compare(
             options.task,
@@ -130,6 +135,7 @@ def _choices(options: argparse.Namespace) -> dict[str, Any]:
     """The fields of ``CompareOptions`` that were given."""
     chosen = {
         "metric": options.metric,
+        "higher": options.higher,
         "at": options.at,
         "interval": options.interval,
         "any_length": options.any_length,

@@ -56,11 +56,13 @@ def run(options: argparse.Namespace) -> int:
 def _read(store: Store, stored: StoredComparison) -> Comparison:
     """The result that was kept, or what can be said of the runs so far."""
     from stepsize.comparison.result import result_of
-    from stepsize.records import Comparison
+    from stepsize.records import OVER, Comparison
 
     if stored.result is not None:
-        return Comparison.from_dict(stored.result)
-    return result_of(store, stored.id)
+        kept = Comparison.from_dict(stored.result)
+        if all(run.status in OVER for run in kept.runs):
+            return kept
+    return result_of(store, stored.id)  # what failed may have been made since
 
 
 def _folder(stored: StoredComparison) -> str:

@@ -55,7 +55,9 @@ class Arm:
                 f"An arm is a schedule or its text, such as 'cosine(0.1)'; got {self.schedule!r}.",
             )
         require(isinstance(self.name, str), f"An arm's name is a text, got {self.name!r}.")
-        object.__setattr__(self, "name", self.name.strip() or str(self.schedule))
+        name = self.name.strip() or str(self.schedule)
+        name = name.encode("utf-8", "backslashreplace").decode()  # no halves of characters
+        object.__setattr__(self, "name", name)
         object.__setattr__(self, "uses", tuple(n for n in FOUND_NAMES if n in names.asked))
 
     @classmethod

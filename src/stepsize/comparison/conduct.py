@@ -51,20 +51,23 @@ def conduct(
     watcher.planned(trials, over=len(set(ids)) - len(left))
     while left:
         for run_id, trial in list(left.items()):
-            lease = store.claim(run_id, environment)
-            if lease is not None:
-                _make(trial, lease, store, train, watcher)
-            elif store.status(run_id) == "running":
-                continue  # another process has it
-            del left[run_id]
+            lease = None if store.status(run_id) == "running" else store.claim(run_id, environment)
+            if lease is not None and _make(trial, lease, store, train, watcher):
+                del left[run_id]  # also if it failed: the next call tries again
+            elif store.status(run_id) in OVER:
+                del left[run_id]  # another process has made it
         if left:
             watcher.waiting(tuple(left.values()))
             time.sleep(_POLL_SECONDS)
     return ids
 
 
-def _make(trial: Trial, lease: Lease, store: Store, train: Train, watcher: Watcher) -> None:
-    """Make one run under its lease; only what concerns all runs gets out."""
+def _make(trial: Trial, lease: Lease, store: Store, train: Train, watcher: Watcher) -> bool:
+    """Make one run under its lease; only what concerns all runs gets out.
+
+    Returns:
+        Whether it is done with: False if another process has taken it over.
+    """
 
     def watch(evaluation: Evaluation) -> None:
         watcher.evaluated(trial, lease.run_id, evaluation)
@@ -77,10 +80,11 @@ def _make(trial: Trial, lease: Lease, store: Store, train: Train, watcher: Watch
             except (StoreError, MemoryError):
                 raise
             except Exception as error:  # noqa: BLE001 - the user's code raises what it likes
-                told = blame(error, trial.task.files)
+                told = " ".join(blame(error, trial.task.files).split())
                 lease.event("error", told)
                 lease.finish("failed", error=told)
     except LeaseLostError:
-        return  # whoever took it over makes it
+        return False
     run = store.read(lease.run_id)
     watcher.ended(trial, lease.run_id, run.status, run.error)
+    return True

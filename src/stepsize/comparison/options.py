@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,9 +11,15 @@ from typing import Any, final
 from stepsize.comparison.intervals import LEAST_SEEDS_OF_BOOTSTRAP
 from stepsize.errors import InputError, did_you_mean, require
 
-#: Names of metrics of which more is better; of all others less is.
+#: Words in the names of metrics of which less is better; they decide before those of the others.
+_LOWER = re.compile(
+    r"(^|_)(loss|error|err|rmse|mse|mae|mape|perplexity|ppl|nll|bpb|bpc|wer|cer|eer|fid|distance)"
+    r"(_|$)"
+)
+#: And of which more is better.
 _HIGHER = re.compile(
-    r"(^|_)(accuracy|acc|auc|auroc|f1|precision|recall|iou|dice|bleu|rouge|r2|score|top\d*)(_|$)"
+    r"(^|_)(accuracy|acc|auc|auroc|f1|precision|recall|iou|miou|dice|bleu|rouge|r2|score|top\d*|"
+    r"mcc|psnr|ssim|ap|map|kappa|correct)(_|$)"
 )
 
 
@@ -25,7 +32,7 @@ class CompareOptions:
         epochs: passes through the training batches, the same for every run.
         seeds: each decides initial weights and batch order; every arm is trained with each.
         metric: what the ranking is by: ``val_loss`` or ``val_<name>`` of the task's metrics.
-        higher: whether more of it is better; None reads that from its name.
+        higher: whether more of it is better; None reads that from its name, if it tells.
         at: judge each run by its end (``final``) or by its best epoch (``best``).
         interval: of the paired differences: ``t``, or ``bootstrap`` (five seeds or more).
         rate_factors: try every arm's rates times each of these before the comparison, each arm
@@ -72,7 +79,7 @@ class CompareOptions:
             f"Give {LEAST_SEEDS_OF_BOOTSTRAP} or more, or take the t interval.",
         )
         if self.higher is None:
-            object.__setattr__(self, "higher", bool(_HIGHER.search(self.metric.lower())))
+            object.__setattr__(self, "higher", _higher(self.metric))
         self._check_tuning()
 
     def _check_tuning(self) -> None:
@@ -93,13 +100,24 @@ class CompareOptions:
         object.__setattr__(self, "tuning_seeds", seeds)
 
     def need_metric(self, known: Iterable[str]) -> None:
-        """Raise InputError unless the task reports the metric."""
+        """Raise InputError unless the task reports the metric, and it is known what is better."""
         names = list(known)
         require(
             self.metric in names,
             f"The task has no metric {self.metric!r:.80}; it has {', '.join(names)}."
             f"{did_you_mean(self.metric, names)}",
         )
+        require(
+            self.higher is not None,
+            f"Is more of {self.metric!r:.80} better, or less? Its name does not tell: say "
+            "higher=True or higher=False, --higher or --lower.",
+        )
+
+
+def _higher(metric: str) -> bool | None:
+    """Whether more of a metric is better, by its name; None where that does not tell."""
+    lower, higher = (words.search(metric.lower()) for words in (_LOWER, _HIGHER))
+    return not lower if lower or higher else None
 
 
 def seeds_of(given: Any) -> tuple[int, ...]:
@@ -111,10 +129,13 @@ def seeds_of(given: Any) -> tuple[int, ...]:
     >>> seeds_of(range(2))
     (0, 1)
     """
-    seeds = (given,) if isinstance(given, int) else tuple(given)
-    whole = all(isinstance(s, int) and not isinstance(s, bool) and s >= 0 for s in seeds)
+    try:
+        several = tuple(given) if isinstance(given, Iterable) else (given,)
+        seeds = tuple(map(operator.index, several))  # NumPy's integers are welcome, 1.0 is not
+    except TypeError:
+        seeds = ()
     require(
-        bool(seeds) and whole and len(set(seeds)) == len(seeds),
-        f"seeds are different whole numbers of at least 0, such as 0,1,2; got {given!r}.",
+        bool(seeds) and all(0 <= s < 2**63 for s in seeds) and len(set(seeds)) == len(seeds),
+        f"seeds are different whole numbers below 2**63, such as 0,1,2; got {given!r:.200}.",
     )
     return seeds

@@ -76,4 +76,5 @@ class Plan:
         """A digest of what is compared and how it is judged; the same command has the same."""
         parts: list[Any] = [self.name, self.metric, self.higher, self.at, self.interval]
         parts += [(trial.arm, trial.key) for trial in trials]
+        parts += [(arm.arm, arm.effort, arm.rates_from) for arm in self.arms]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:20]

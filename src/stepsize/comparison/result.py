@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -28,16 +29,15 @@ def result_of(store: Store, which: int | str | None = None) -> Comparison:
     order = {planned.arm: i for i, planned in enumerate(plan.arms)}
     found.sort(key=lambda pair: (order[pair[1]], pair[0].definition["seed"]))
     runs = tuple(run.as_run(arm) for run, arm in found)
-    ranking: tuple[Standing, ...] = ()
-    if any(run.history for run in runs):
-        ranking = rank(
-            runs,
-            metric=plan.metric,
-            higher=plan.higher,
-            at=plan.at,
-            method=plan.interval,
-            rates={arm.arm: (arm.effort, arm.rates_from) for arm in plan.arms},
-        )
+    stored_runs = [run for run, _ in found]
+    ranking = rank(
+        runs,
+        metric=plan.metric,
+        higher=plan.higher,
+        at=plan.at,
+        method=plan.interval,
+        rates={arm.arm: (arm.effort, arm.rates_from) for arm in plan.arms},
+    )
     kept: Mapping[str, Any] = store.kept("test", stored.key) or {}
     return Comparison(
         task=plan.task,
@@ -51,11 +51,26 @@ def result_of(store: Store, which: int | str | None = None) -> Comparison:
         runs=runs,
         ranking=ranking,
         test=kept,
-        notes=(*plan.notes, *_verdict_notes(ranking), *_notes(runs, [run for run, _ in found])),
-        settings={**plan.settings, **_surroundings([run for run, _ in found])},
+        notes=(
+            *plan.notes,
+            *_verdict_notes(ranking),
+            *_test_notes(kept),
+            *_notes(runs, stored_runs, plan),
+        ),
+        settings={**plan.settings, **_surroundings(stored_runs)},
         name=plan.name,
         store=str(store.path),
     )
+
+
+def _test_notes(test: Mapping[str, Any]) -> Iterator[str]:
+    """A test set that is read again and again becomes a validation set."""
+    reads = test.get("reads", 1)
+    if reads > 1:
+        yield (
+            f"This was reading number {reads} of this task's test set in this store: every further "
+            "comparison that looks at it makes it less of a test."
+        )
 
 
 def _verdict_notes(ranking: Sequence[Standing]) -> Iterator[str]:
@@ -78,11 +93,13 @@ def _holds_zero(bounds: tuple[float, float]) -> bool:
     return bounds[0] <= 0.0 <= bounds[1]
 
 
-def _notes(runs: Sequence[Run], stored: Sequence[StoredRun]) -> Iterator[str]:
+def _notes(runs: Sequence[Run], stored: Sequence[StoredRun], plan: Plan) -> Iterator[str]:
     """What a reader of the ranking should know of the runs."""
     for run in runs:
         if run.status in ("failed", "diverged"):
-            yield f"{run.arm}, seed {run.seed}, {run.status}: {run.error}."
+            yield f"{run.arm}, seed {run.seed}, {run.status}: {run.error.rstrip('.')}."
+        elif not math.isfinite(run.final.get(plan.metric, 0.0)):
+            yield f"{plan.metric} of {run.arm}, seed {run.seed}, is not finite at the end."
     missing = sum(run.status in ("waiting", "running", "interrupted", "crashed") for run in runs)
     if missing:
         yield f"{missing} of {len(runs)} runs are not over; the same command makes them."
@@ -119,8 +136,12 @@ def _surroundings(stored: Sequence[StoredRun]) -> dict[str, Any]:
     if not begun:
         return {}
     latest = max(begun, key=lambda run: run.started or "")
-    shared = ("optimizer", "parameters", "device", "threads", "group_ratios")
-    facts = {name: latest.facts[name] for name in shared if name in latest.facts}
+    names = ("optimizer", "parameters", "device", "threads", "group_ratios")
+    facts = {
+        name: latest.facts[name]
+        for name in names
+        if name in latest.facts and all(run.facts.get(name) == latest.facts[name] for run in begun)
+    }
     weights = {
         str(run.definition["seed"]): run.facts["initial_weights"]
         for run in begun

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from stepsize.errors import InputError
 from stepsize.records import Run
 from stepsize.schedules import Scale, Schedule
 
@@ -21,19 +20,15 @@ def scaled(schedule: Schedule, factor: float) -> Schedule:
 
 
 def best_factor(
-    runs: Mapping[float, Sequence[Run]], *, metric: str, higher: bool, at: str, arm: str
-) -> float:
+    runs: Mapping[float, Sequence[Run]], *, metric: str, higher: bool, at: str
+) -> float | None:
     """The factor whose runs have the best mean; of equals the one nearest to 1.
 
-    A factor with a run that diverged or failed is out.
-
-    Raises:
-        InputError: all factors are out.
+    A factor with a run that diverged or failed is out; None if all are.
 
     >>> from stepsize.records import Evaluation
     >>> def run(loss): return Run("a", "a", 3, "finished", 1, 1, (Evaluation(1, 1, {"v": loss}),))
-    >>> best_factor({0.3: [run(0.5)], 1.0: [run(0.4)]}, metric="v", higher=False, at="final",
-    ...     arm="a")
+    >>> best_factor({0.3: [run(0.5)], 1.0: [run(0.4)]}, metric="v", higher=False, at="final")
     1.0
     """
     means = {}
@@ -41,12 +36,9 @@ def best_factor(
         values = [_value(run, metric, higher, at) for run in tried]
         if values and all(math.isfinite(value) for value in values):
             means[factor] = math.fsum(values) / len(values) * (-1.0 if higher else 1.0)
-    if not means:
-        raise InputError(
-            f"{arm}: no run under any of the rate factors {', '.join(f'{f:g}' for f in runs)} came "
-            "to an end. Give lower rates."
-        )
-    return min(means, key=lambda factor: (means[factor], abs(math.log(factor)), factor))
+    return min(
+        means, key=lambda factor: (means[factor], abs(math.log(factor)), factor), default=None
+    )
 
 
 def _value(run: Run, metric: str, higher: bool, at: str) -> float:

@@ -296,12 +296,16 @@ def _test_texts(test: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _test_about(test: Mapping[str, Any]) -> str:
-    """Whose values these are, such as ``cosine(0.1), mean of 3 seeds, read once``."""
+    """Whose values these are, such as ``cosine(0.1), mean of 3 seeds, read once``.
+
+    A test set that was read for other comparisons too is told in the notes.
+    """
     if not test.get("mean"):
         return ""
     seeds = len(test.get("seeds", ()))
     mean = f", mean of {seeds} seeds" if seeds > 1 else ""
-    return f"{plain_text(test.get('arm', ''))}{mean}, read once"
+    once = "" if test.get("reads", 1) > 1 else ", read once"
+    return f"{plain_text(test.get('arm', ''))}{mean}{once}"
 
 
 def _forest(comparison: Comparison) -> Forest:

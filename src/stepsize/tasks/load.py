@@ -35,11 +35,13 @@ class LoadedTask:
         make: ``make(seed) -> Task``, as the user wrote it. Use :func:`make_task` to have its
             errors explained.
         files: the user's files, in which the place of an error is looked for.
+        imports: knows what else was imported from beside them; None for a callable.
     """
 
     name: str
     make: Callable[[int], Task]
     files: frozenset[str] = field(default=frozenset(), repr=False)
+    imports: UserImports | None = field(default=None, repr=False, compare=False)
 
 
 def load(reference: str) -> LoadedTask:
@@ -67,7 +69,7 @@ def load(reference: str) -> LoadedTask:
     place, attribute = _split(reference)
     imports, module = _from_file(place) if _is_path(place) else _from_module(place)
     make = _callable_in(module, attribute, reference)
-    return LoadedTask(reference, _importing(imports, make), files_of(module, make))
+    return LoadedTask(reference, _importing(imports, make), files_of(module, make), imports)
 
 
 def make_task(loaded: LoadedTask, seed: int) -> Task:

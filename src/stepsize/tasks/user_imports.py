@@ -71,6 +71,12 @@ class UserImports:
             if self._private:
                 self._take_modules(before)
 
+    def files(self) -> frozenset[str]:
+        """The source files of what was imported from the folder so far."""
+        modules = [*self._modules.values(), *sys.modules.copy().values()]
+        files = (getattr(module, "__file__", None) for module in modules)
+        return frozenset(file for file in files if isinstance(file, str) and self._owns(file))
+
     def _owns(self, path: str) -> bool:
         """Whether ``path`` lies in the folder, and in no nearer one that is on ``sys.path``.
 

@@ -1,6 +1,7 @@
 """``compare``: the whole way from a task to a ranking."""
 
 import dataclasses
+import functools
 import random
 
 import pytest
@@ -137,6 +138,63 @@ def test_a_task_that_was_edited_is_another_task(tmp_path):
     assert len(seen.made) == 2
 
 
+class Made:
+    """A callable object that makes the task."""
+
+    def __init__(self, noise):
+        self.noise = noise
+
+    def __call__(self, seed):
+        return line(seed, scale=1.0 + self.noise)
+
+    def method(self, seed):
+        return self(seed)
+
+
+def closing_over(value):
+    def inner(seed):
+        return line(seed, scale=1.0 + float(value[0]))
+
+    return inner
+
+
+def by_default(noise):
+    def inner(seed, noise=noise):
+        return line(seed, scale=1.0 + noise)
+
+    return inner
+
+
+FORMS = {
+    "object": Made,
+    "method": lambda noise: Made(noise).method,
+    "partial": lambda noise: functools.partial(lambda noise, seed: Made(noise)(seed), noise),
+    "list": lambda noise: closing_over([noise]),
+    "array": lambda noise: closing_over(torch.full((5000,), noise)),
+    "default": by_default,
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_another_task_never_gets_the_runs_of_this_one(tmp_path, form):
+    """The weights and the length are the same; what is trained on is not."""
+    store, seen = tmp_path / "runs.db", Counting()
+    first = ss.compare(FORMS[form](0.0), ARMS, 1, 0, store=store)
+    other = ss.compare(FORMS[form](0.5), ARMS, 1, 0, store=store, watchers=[seen])
+    assert len(seen.made) == 2
+    assert numbers(first) != numbers(other)
+    again = Counting()
+    ss.compare(FORMS[form](0.0), ARMS, 1, 0, store=store, watchers=[again])
+    assert again.made == []
+
+
+def test_arms_with_tasks_of_their_own_are_runs_of_their_own():
+    arms = [ss.Arm("constant(0.05)", name="b", task=Made(0.5)), "a: constant(0.05)"]
+    both = ss.compare(Made(0.0), arms, 2, 0, store=None)
+    alone = ss.compare(Made(0.0), arms[1:], 2, 0, store=None)
+    assert both.of("a")[0].final == alone.of("a")[0].final != both.of("b")[0].final
+
+
 def test_the_users_random_states_are_untouched():
     torch.manual_seed(5)
     random.seed(5)
@@ -198,6 +256,53 @@ def test_the_test_set_is_read_once_and_for_the_chosen_arm_alone(tmp_path):
     assert len(reads) == 3
 
 
+@pytest.mark.parametrize("wrong", ["raises", "nan", "exits"])
+def test_a_test_set_that_cannot_be_read_is_a_remark(tmp_path, wrong):
+    class Held:
+        def __iter__(self):
+            if wrong == "raises":
+                raise FileNotFoundError("test.csv")
+            x = torch.full((4, 3), float("nan"))
+            return iter([(x, x.sum(dim=1, keepdim=True))])
+
+    def held(seed):
+        return line(seed, test=Held() if wrong != "exits" else Exits())
+
+    class Exits:
+        def __iter__(self):
+            raise SystemExit(3)
+
+    for _ in range(2):
+        result = ss.compare(held, ARMS, 2, store=tmp_path / "runs.db")
+        assert result.best is not None
+        assert result.test == {}
+        assert any("test set" in note for note in result.notes)
+
+
+def test_a_task_that_exits_spoils_only_its_run():
+    def exiting(model, batch):
+        raise SystemExit(0)
+
+    def leaving(seed):
+        return line(seed, loss=exiting if seed == 1 else None)
+
+    result = ss.compare(leaving, ARMS, 1, store=None)
+    assert [run.status for run in result.of(ARMS[0])] == ["finished", "failed", "finished"]
+
+
+def test_an_arm_whose_rates_all_fail_in_tuning_goes_on_and_ranks_last():
+    arms = ["hot: constant(1e30)", "good: constant(0.05)"]
+    result = ss.compare(make, arms, 12, store=None, rate_factors=(0.5, 1))
+    assert [row.place for row in result.ranking] == ["best", "diverged"]
+    assert "none" in result.ranking[1].rates_from
+
+
+def test_all_arms_diverged_is_told_as_it_is():
+    result = ss.compare(make, ["hot: constant(1e30)"], 12, store=None)
+    assert [row.place for row in result.ranking] == ["diverged"]
+    assert result.store == ""
+
+
 def test_rates_are_tuned_with_equal_effort_and_other_seeds(tmp_path):
     store = tmp_path / "runs.db"
     arms = ["low: constant(0.001)", "high: constant(0.1)"]
@@ -244,6 +349,7 @@ def test_ranked_by_another_metric_more_is_better_where_it_is():
         ({"schedules": []}, "at least one"),
         ({"metric": "val_acc"}, "val_loss"),
         ({"seeds": []}, "seeds"),
+        ({"metric": "train_loss"}, "val_loss"),
     ],
 )
 def test_bad_input_is_told_before_anything_is_trained(tmp_path, wrong, match):

@@ -97,7 +97,7 @@ def test_it_depends_on_no_random_state_and_changes_none(tmp_path, before):
     other.assert_same(outcome)
 
 
-@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt, SystemExit, GeneratorExit])
+@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt, GeneratorExit])
 def test_random_states_come_back_whatever_happens(tmp_path, kind):
     def failing(model, batch):
         torch.rand(1), random.random(), np.random.rand()

@@ -134,7 +134,7 @@ def test_what_is_made_again_is_forgotten_first(tmp_path, every):
             assert len(store.read(run_id).history) == stop // 5
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(143)], ids=["^C", "SIGTERM"])
 def test_an_interruption_between_updates_saves(tmp_path, error):
     trial = trial_of(maker())
     whole = run(tmp_path / "whole", trial, every=3600.0)
@@ -147,7 +147,7 @@ def test_an_interruption_between_updates_saves(tmp_path, error):
     stopped = []
     with Store(tmp_path / "store") as store:
         lease = store.claim(store.add_run(trial.key, trial.definition()), {})
-        with lease, pytest.raises(error):
+        with lease, pytest.raises(type(error)):
             trials.train(trial, lease, watch=stop)
         assert store.status(lease.run_id) == "interrupted"
     after = run(tmp_path / "store", trial, every=3600.0)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -24,11 +26,11 @@ from stepsize.comparison import (
     environment,
 )
 from stepsize.comparison.progress import shown
-from stepsize.errors import InputError
+from stepsize.errors import InputError, TaskError, did_you_mean
 from stepsize.records import Comparison
 from stepsize.schedules import Schedule
 from stepsize.store import Store
-from stepsize.tasks import LoadedTask, Task
+from stepsize.tasks import BUILTIN, LoadedTask, Task
 
 #: Where runs are kept unless another place is named.
 DEFAULT_STORE = "stepsize.db"
@@ -80,9 +82,8 @@ def compare(
     >>> result.best.arm, [row.place for row in result.ranking]
     ('linear(0.3)', ['best', 'worse'])
     """
-    study = (
-        STUDIES.get(task) if isinstance(task, str) else task if isinstance(task, Study) else None
-    )
+    named = _study(task) if isinstance(task, str) else task
+    study = named if isinstance(named, Study) else None
     back = random_state.remember()  # before the task's file is run: it may seed
     try:
         asked = _asked(study, schedules, epochs, seeds, options)
@@ -94,7 +95,8 @@ def compare(
             _closing(Watchers([*watchers, *bars])) as watcher,
         ):
             work = Comparing(base, asked.options, recipe, opened, environment(), watcher)
-            return work.compared(asked.arms, settings or {})
+            result = work.compared(asked.arms, settings or {})
+            return result if store else replace(result, store="")
     finally:
         back()
 
@@ -105,6 +107,17 @@ def _closing(watcher: Watcher) -> Iterator[Watcher]:
         yield watcher
     finally:
         watcher.close()
+
+
+def _study(name: str) -> Study | None:
+    """The study of that name; a bare name that nothing has is told here, with what is near."""
+    known = [*STUDIES, *BUILTIN]
+    if name in known or not re.fullmatch(r"[\w-]+", name):
+        return STUDIES.get(name)
+    raise TaskError(
+        f"There is no built-in task or study {name!r:.80}.{did_you_mean(name, known)} "
+        "'stepsize tasks' lists them; one of your own is path/to/file.py:callable."
+    )
 
 
 class _Asked(NamedTuple):

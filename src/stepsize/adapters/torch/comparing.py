@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple, final
 
 from stepsize.adapters.torch.find_task import find, loaded_task
-from stepsize.adapters.torch.prospect import Prospect, prospect
+from stepsize.adapters.torch.prospect import Prospect, explained, prospect
 from stepsize.adapters.torch.setting import describe_recipe
 from stepsize.adapters.torch.trials import test_values, train
 from stepsize.adapters.torch.update import Recipe
@@ -32,6 +33,8 @@ from stepsize.records import OVER, Comparison, FindResult
 from stepsize.schedules import Schedule
 from stepsize.store import Store
 from stepsize.tasks import LoadedTask
+from stepsize.tasks.blame import blame
+from stepsize.tasks.filelock import locked
 
 
 class _Settled(NamedTuple):
@@ -82,8 +85,11 @@ class Comparing:
         self.watcher.entered(self.store, comparison)
         self._conduct(trials)
         result = result_of(self.store, comparison)
-        if self._read_test(result, key, trials, ids):
-            result = result_of(self.store, comparison)
+        with locked(self._lock()):  # another process may be at the same point
+            chosen = self._chosen(result, key, trials, ids)
+            why = self._read_test(key, chosen) if chosen else ()
+        result = result_of(self.store, comparison)
+        result = replace(result, notes=(*result.notes, *why))
         self.store.finish_comparison(comparison, result.to_dict())
         return result
 
@@ -129,7 +135,8 @@ class Comparing:
         if kept is not None:
             return FindResult.from_dict(kept)
         self.watcher.finding(looked_at.loaded.name)
-        answer = find(looked_at.loaded, recipe=self.recipe, seed=seed)
+        with explained(looked_at.loaded, "in its range test"):
+            answer = find(looked_at.loaded, recipe=self.recipe, seed=seed)
         self.store.keep("find", key, answer.to_dict())
         return answer
 
@@ -155,13 +162,14 @@ class Comparing:
                 factor: [self._run(trial) for trial in tries[i, factor]]
                 for factor in options.rate_factors
             }
-            factor = judged(runs, arm=each.arm.name)
+            factor = judged(runs)
+            which = "none of them came to an end" if factor is None else f"x {factor:g}"
             spent = sum(run.done for tried in runs.values() for run in tried)
             tuned.append(
                 each._replace(
-                    schedule=scaled(each.schedule, factor),
+                    schedule=scaled(each.schedule, factor or 1.0),
                     effort=(each.effort or 0) + spent,
-                    rates_from=f"{each.rates_from}, x {factor:g} of {len(runs)} tried",
+                    rates_from=f"{each.rates_from}; of {len(runs)} factors {which}",
                 )
             )
         return tuned
@@ -214,36 +222,48 @@ class Comparing:
             settings={**settings, "recipe": describe_recipe(self.recipe)},
         )
 
+    def _lock(self) -> Path:
+        self.store.files.mkdir(parents=True, exist_ok=True)
+        return self.store.files / "test-set.lock"
+
     # -- the test set -------------------------------------------------------------------------
 
-    def _read_test(
+    def _chosen(
         self, result: Comparison, key: str, trials: Sequence[Trial], ids: Sequence[int]
-    ) -> bool:
-        """Read the test set for the chosen arm, unless it was read before; whether it was."""
+    ) -> list[tuple[Trial, int]]:
+        """The chosen arm's runs, if the test set is to be read for them and was not before."""
         best = result.best
         over = all(run.status in OVER for run in result.runs)
-        if not self.options.test or best is None or not over:
-            return False
-        if self.store.kept("test", key) is not None:
-            return False
-        chosen = [
+        if not self.options.test or best is None or not over or self.store.kept("test", key):
+            return []
+        return [
             (trial, run_id)
             for trial, run_id in zip(trials, ids, strict=True)
             if trial.arm == best.arm and self.store.weights(run_id).is_file()
         ]
-        if not chosen:
-            return False
-        seeds = {
-            str(trial.seed): test_values(trial, self.store.weights(run_id), recipe=self.recipe)
-            for trial, run_id in chosen
-        }
+
+    def _read_test(self, key: str, runs: Sequence[tuple[Trial, int]]) -> tuple[str, ...]:
+        """Read the test set and keep what it says; notes on what went wrong."""
+        first = runs[0][0]
+        try:
+            seeds = {
+                str(trial.seed): test_values(trial, self.store.weights(run_id), recipe=self.recipe)
+                for trial, run_id in runs
+            }
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code raises anything
+            return (f"The test set could not be read: {blame(error, first.task.files)}.",)
+        if not all(math.isfinite(v) for values in seeds.values() for v in values.values()):
+            return ("The test set gave a value that is not finite; nothing is kept of it.",)
         mean = {
             name: math.fsum(values[name] for values in seeds.values()) / len(seeds)
             for name in next(iter(seeds.values()))
         }
+        reads = [*(self.store.kept("test reads", first.source) or []), first.arm]
+        self.store.keep("test reads", first.source, reads)
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        self.store.keep("test", key, {"arm": best.arm, "seeds": seeds, "mean": mean, "read": now})
-        return True
+        said = {"arm": first.arm, "seeds": seeds, "mean": mean, "read": now, "reads": len(reads)}
+        self.store.keep("test", key, said)
+        return ()
 
 
 def _rates(answer: FindResult, arm: Arm) -> dict[str, float]:
@@ -272,7 +292,6 @@ def _effort_notes(arms: Sequence[PlannedArm]) -> list[str]:
     if given:
         parts.append(f"those of {'; '.join(given)} were given (their effort is unknown)")
     if counted:
-        parts.append(
-            f"those of the others were chosen with {' or '.join(f'{n:,}' for n in counted)} updates"
-        )
+        others = "those of the others" if given else "they"
+        parts.append(f"{others} were chosen with {' or '.join(f'{n:,}' for n in counted)} updates")
     return [f"Rates were not chosen with equal effort: {'; '.join(parts)}."]

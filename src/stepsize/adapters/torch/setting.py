@@ -73,6 +73,7 @@ def describe_recipe(recipe: Recipe) -> dict[str, Any]:
         "autocast": None if recipe.autocast is None else str(recipe.autocast),
         "clip_norm": recipe.clip_norm,
         "clip_value": recipe.clip_value,
+        **({} if recipe.scaler is None else {"scaler": recipe.scaler.state_dict()}),
     }
 
 

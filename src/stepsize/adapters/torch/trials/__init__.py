@@ -1,7 +1,16 @@
 """One run of a comparison: logged as it happens, and able to go on after any end."""
 
-from stepsize.adapters.torch.trials.epoch_batches import updates_per_epoch
-from stepsize.adapters.torch.trials.trial import test_values, train
+from stepsize.adapters.torch.trials.epoch_batches import batches_digest, updates_per_epoch
+from stepsize.adapters.torch.trials.evaluation import evaluate
+from stepsize.adapters.torch.trials.trial import check_judged, test_values, train
 from stepsize.adapters.torch.trials.trial_facts import weights_digest
 
-__all__ = ["test_values", "train", "updates_per_epoch", "weights_digest"]
+__all__ = [
+    "batches_digest",
+    "check_judged",
+    "evaluate",
+    "test_values",
+    "train",
+    "updates_per_epoch",
+    "weights_digest",
+]

@@ -129,6 +129,14 @@ def _count(loader: Any) -> int:
     return count
 
 
+def batches_digest(batches: Iterable[Any]) -> str:
+    """A digest of several batches in order."""
+    known = ""
+    for batch in batches:
+        known = digest(batch, known)
+    return known
+
+
 def digest(batch: Any, before: str = "") -> str:
     """A digest of a batch, chained to the one ``before`` it.
 

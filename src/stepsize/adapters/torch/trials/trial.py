@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ from stepsize.adapters.torch.trials.training import Diverged, Training
 from stepsize.adapters.torch.trials.trial_facts import facts
 from stepsize.adapters.torch.update import Recipe
 from stepsize.comparison.trial import Trial
-from stepsize.errors import TaskError
+from stepsize.errors import StoreError, TaskError
 from stepsize.records import Evaluation
 from stepsize.tasks import Task
 
@@ -58,7 +59,8 @@ def train(
 
     Raises:
         TaskError: the task cannot be made or has no validation, or an epoch was short of batches.
-        KeyboardInterrupt, SystemExit: after a checkpoint; the run is ``interrupted``.
+        KeyboardInterrupt, SystemExit: after a checkpoint; the run is ``interrupted``. An exit that
+            is none of SIGTERM's is the task's own, a TaskError.
         Exception: whatever the task's code raises; what was done until then is in the store.
     """
     back = random_state.remember()
@@ -104,13 +106,17 @@ def _train(
     began = time.monotonic()
     training = _begun(trial, lease, recipe, checkpoint_seconds)
     status, error = "finished", ""
+    interrupts = Interrupts()
     try:
-        with Interrupts() as interrupts:
+        with interrupts:
             training.run(interrupts, watch)
     except Diverged as diverged:
         status, error = "diverged", str(diverged)
         lease.event(status, error)
-    except (KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, SystemExit) as stopped:
+        if isinstance(stopped, SystemExit) and stopped.code != 128 + signal.SIGTERM:
+            training.stop()
+            raise TaskError(f"The task called sys.exit({stopped.code!r}).") from stopped
         with contextlib.suppress(Diverged):
             training.save()
         lease.finish("interrupted", seconds=time.monotonic() - began)
@@ -118,6 +124,7 @@ def _train(
     except Exception:
         with contextlib.suppress(Exception):  # the first error is the one to tell
             training.stop()
+        interrupts.deliver()  # a Ctrl-C that came with it
         raise
     finally:
         training.batches.close()
@@ -125,6 +132,7 @@ def _train(
         checkpoint.save(lease.weights, training.task.model.state_dict())
     lease.finish(status, error, seconds=time.monotonic() - began)
     lease.checkpoint.unlink(missing_ok=True)
+    interrupts.deliver()
 
 
 def _begun(trial: Trial, lease: Lease, recipe: Recipe, checkpoint_seconds: float) -> Training:
@@ -137,6 +145,8 @@ def _begun(trial: Trial, lease: Lease, recipe: Recipe, checkpoint_seconds: float
             training.resume(content)
             if training.updates > lease.done:  # the computer lost its power
                 raise ValueError(f"it is ahead of the store, which has {lease.done} updates")
+    except (StoreError, MemoryError):
+        raise
     except Exception as error:  # noqa: BLE001  (whatever does not fit)
         content = None
         aside = checkpoint.set_aside(lease.checkpoint)
@@ -164,14 +174,19 @@ def _made(trial: Trial) -> Task:
 
 def _made_once(trial: Trial) -> Task:
     task = made_task(trial.task, trial.seed, "trained")
+    check_judged(task, trial.task.name)
+    return task
+
+
+def check_judged(task: Task, name: str) -> None:
+    """Raise TaskError unless the task can be judged by validation."""
     if task.val is None:
         raise TaskError(
-            f"The task {trial.task.name} has no validation batches (val=None), and compare judges "
+            f"The task {name} has no validation batches (val=None), and compare judges "
             "by validation. Give Task a val=..., batches that are not trained on."
         )
     if "loss" in task.metrics:
         raise TaskError(
-            f"The task {trial.task.name} has a metric 'loss', but val_loss is the loss itself. "
+            f"The task {name} has a metric 'loss', but val_loss is the loss itself. "
             "Give the metric another name."
         )
-    return task
