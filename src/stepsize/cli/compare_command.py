@@ -39,6 +39,7 @@ def add_to(commands: Any) -> None:
     arguments.add_common(parser, out="stepsize-compare/TASK")
     arguments.add_store(parser)
     _add_comparison(parser)
+    _add_judgement(parser)
     arguments.add_update(parser)
     parser.set_defaults(
         run=run, interrupted="what is finished is kept, the same command goes on from there"
@@ -55,21 +56,6 @@ def _add_comparison(parser: argparse.ArgumentParser) -> None:
         metavar="EXPR",
         help="such as 'cosine(0.1)' or 'mine: rex(lr)'; lr, base_lr and max_lr are what 'stepsize "
         "find' says; may be repeated (default: five common ones at the rate found)",
-    )
-    group.add_argument(
-        "--metric", default="val_loss", metavar="NAME", help="ranked by (default val_loss)"
-    )
-    direction = group.add_mutually_exclusive_group()
-    direction.add_argument(
-        "--higher", action="store_true", default=None, help="more of the metric is better"
-    )
-    direction.add_argument("--lower", dest="higher", action="store_false", help="less of it is")
-    group.add_argument(
-        "--at", choices=("final", "best"), default="final",
-        help="judge runs by their end or by their best epoch (default final)",
-    )  # fmt: skip
-    group.add_argument(
-        "--interval", choices=("t", "bootstrap"), default="t", help="of differences (default t)"
     )
     group.add_argument(
         "--rate-factors", metavar="LIST",
@@ -89,6 +75,25 @@ def _add_comparison(parser: argparse.ArgumentParser) -> None:
         "--tracker", action="append", default=[], metavar="NAME[:WHERE]",
         help="also send it to tensorboard, mlflow, wandb or trackio; may be repeated",
     )  # fmt: skip
+
+
+def _add_judgement(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("judgement")
+    group.add_argument(
+        "--metric", default="val_loss", metavar="NAME", help="ranked by (default val_loss)"
+    )
+    direction = group.add_mutually_exclusive_group()
+    direction.add_argument(
+        "--higher", action="store_true", default=None, help="more of the metric is better"
+    )
+    direction.add_argument("--lower", dest="higher", action="store_false", help="less of it is")
+    group.add_argument(
+        "--at", choices=("final", "best"), default="final",
+        help="judge runs by their end or by their best epoch (default final)",
+    )  # fmt: skip
+    group.add_argument(
+        "--interval", choices=("t", "bootstrap"), default="t", help="of differences (default t)"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
