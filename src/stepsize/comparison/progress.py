@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, final
 
+from stepsize.comparison.result import result_of
 from stepsize.comparison.trial import Trial
 from stepsize.comparison.watcher import Watcher
 from stepsize.errors import MissingDependencyError
 from stepsize.records import Evaluation
+from stepsize.store import Store
 
 #: How many arms of the ranking so far are shown.
 _LEADERS = 3
@@ -45,15 +46,17 @@ class _Bars(Watcher):
         self._all: Any = None
         self._run: Any = None
         self._done = 0
-        self._losses: dict[str, list[float]] = defaultdict(list)
         self._last = math.inf
+        self._comparison: tuple[Store, int] | None = None
 
     def finding(self, task: str) -> None:
         self._tqdm.write(f"range test of {task} ...", file=self._err())
 
+    def entered(self, store: Store, comparison_id: int) -> None:
+        self._comparison = store, comparison_id
+
     def planned(self, trials: Sequence[Trial], over: int) -> None:
         self._close_bars()
-        self._losses.clear()
         runs = {trial.key: trial for trial in trials}
         updates = sum(trial.updates for trial in runs.values())
         made = round(updates * over / max(len(runs), 1))
@@ -83,8 +86,6 @@ class _Bars(Watcher):
         self._run.close()
         self._all.update(max(0, trial.updates - self._done))
         outcome = f"val_loss {self._last:.4g}" if status == "finished" else f"{status}: {error}"
-        if status == "finished":
-            self._losses[trial.arm].append(self._last)
         self._all.write(f"{trial.arm}, seed {trial.seed}: {outcome}", file=self._err())
         self._all.set_postfix_str(self._leaders(), refresh=True)
 
@@ -100,9 +101,13 @@ class _Bars(Watcher):
                 bar.close()
 
     def _leaders(self) -> str:
-        means = {arm: math.fsum(losses) / len(losses) for arm, losses in self._losses.items()}
-        best = sorted(means, key=lambda arm: means[arm])[:_LEADERS]
-        return "best so far: " + ", ".join(f"{arm:.24} {means[arm]:.4g}" for arm in best)
+        """The head of the ranking as it stands, by the comparison's own metric."""
+        if self._comparison is None:  # rates are still being tuned
+            return ""
+        result = result_of(*self._comparison)
+        rows = [row for row in result.ranking if row.mean is not None][:_LEADERS]
+        told = ", ".join(f"{row.arm:.24} {row.mean:.4g}" for row in rows)
+        return f"{result.metric} so far: {told}" if rows else ""
 
     def _err(self) -> Any:
         import sys

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from stepsize.comparison.trial import Trial
 from stepsize.records import Evaluation
@@ -38,7 +40,7 @@ class Watcher:
 
 
 class Watchers(Watcher):
-    """Several watchers as one.
+    """Several watchers as one; one that raises is warned about and never spoils a run.
 
     >>> Watchers([Watcher(), Watcher()]).close()
     """
@@ -48,40 +50,40 @@ class Watchers(Watcher):
 
     def finding(self, task: str) -> None:
         """Tell all."""
-        for each in self._all:
-            each.finding(task)
+        self._tell("finding", task)
 
     def entered(self, store: Store, comparison_id: int) -> None:
         """Tell all."""
-        for each in self._all:
-            each.entered(store, comparison_id)
+        self._tell("entered", store, comparison_id)
 
     def planned(self, trials: Sequence[Trial], over: int) -> None:
         """Tell all."""
-        for each in self._all:
-            each.planned(trials, over)
+        self._tell("planned", trials, over)
 
     def started(self, trial: Trial, run_id: int, done: int) -> None:
         """Tell all."""
-        for each in self._all:
-            each.started(trial, run_id, done)
+        self._tell("started", trial, run_id, done)
 
     def evaluated(self, trial: Trial, run_id: int, evaluation: Evaluation) -> None:
         """Tell all."""
-        for each in self._all:
-            each.evaluated(trial, run_id, evaluation)
+        self._tell("evaluated", trial, run_id, evaluation)
 
     def ended(self, trial: Trial, run_id: int, status: str, error: str) -> None:
         """Tell all."""
-        for each in self._all:
-            each.ended(trial, run_id, status, error)
+        self._tell("ended", trial, run_id, status, error)
 
     def waiting(self, trials: Sequence[Trial]) -> None:
         """Tell all."""
-        for each in self._all:
-            each.waiting(trials)
+        self._tell("waiting", trials)
 
     def close(self) -> None:
         """Tell all."""
+        self._tell("close")
+
+    def _tell(self, what: str, *words: Any) -> None:
         for each in self._all:
-            each.close()
+            try:
+                getattr(each, what)(*words)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the run is not to blame
+                name = type(each).__name__
+                warnings.warn(f"{name}.{what} raised {error!r:.200}", stacklevel=3)

@@ -279,6 +279,16 @@ def test_a_test_set_that_cannot_be_read_is_a_remark(tmp_path, wrong):
         assert any("test set" in note for note in result.notes)
 
 
+def test_a_watcher_that_raises_spoils_nothing():
+    class Broken(Watcher):
+        def evaluated(self, trial, run_id, evaluation):
+            raise ValueError("a bug of the watcher's")
+
+    with pytest.warns(UserWarning, match="a bug of the watcher's"):
+        result = ss.compare(make, ARMS, 1, store=None, watchers=[Broken()])
+    assert all(run.status == "finished" for run in result.runs)
+
+
 def test_a_task_that_exits_spoils_only_its_run():
     def exiting(model, batch):
         raise SystemExit(0)
