@@ -194,19 +194,21 @@ def test_killed_in_the_middle_the_same_command_ends_the_same(tmp_path, undisturb
     assert trained(tmp_path / "stepsize.db") == undisturbed[1]
 
 
-def test_interrupted_it_says_what_is_kept(tmp_path):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_it_keeps_a_checkpoint(tmp_path, number, code):
     words = (task_file(tmp_path, loss=SLOW), *LONG)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
         words_of(words), cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
     ) as run:
         _wait_for_updates(tmp_path / "stepsize.db")
-        run.send_signal(signal.SIGINT)
+        run.send_signal(number)
         said = run.communicate()[1]
-    assert run.returncode == 130
-    assert "kept" in said
+    assert run.returncode == code
+    assert "kept" in said or number == signal.SIGTERM
     with Store(tmp_path / "stepsize.db") as store:
-        assert "interrupted" in [each.status for each in store.runs()]
+        (stopped,) = [each for each in store.runs() if each.status == "interrupted"]
+        assert store.checkpoint(stopped.id).is_file()
 
 
 def test_two_at_once_share_the_runs(tmp_path, undisturbed):

@@ -1,4 +1,4 @@
-"""Ctrl-C, held back until a moment at which nothing is half done."""
+"""Ctrl-C and SIGTERM, held back until a moment at which nothing is half done."""
 
 from __future__ import annotations
 
@@ -7,26 +7,31 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 class Interrupts:
-    """Holds back a Ctrl-C inside its block until :meth:`deliver`; a second one acts at once.
+    """Holds back Ctrl-C and SIGTERM in its block until :meth:`deliver`; a second acts at once.
 
-    Only the main thread hears of signals: elsewhere, and where SIGINT is not handled by Python,
+    Only the main thread hears of signals: elsewhere, and where a signal is not handled by Python,
     this does nothing.
     """
 
     def __init__(self) -> None:
-        self._before: Any = None
-        self._waiting = False
+        self._before: dict[int, Any] = {}
+        self._waiting: int | None = None
 
     def __enter__(self) -> Self:
-        before = signal.getsignal(signal.SIGINT)
-        if callable(before) and threading.current_thread() is threading.main_thread():
-            try:
-                signal.signal(signal.SIGINT, self._hear)
-            except ValueError:  # a sub-interpreter has no signals
-                return self
-            self._before = before
+        if threading.current_thread() is not threading.main_thread():
+            return self
+        for number in _SIGNALS:
+            before = signal.getsignal(number)
+            if callable(before):
+                try:
+                    signal.signal(number, self._hear)
+                except ValueError:  # a sub-interpreter has no signals
+                    return self
+                self._before[number] = before
         return self
 
     def __exit__(
@@ -36,22 +41,22 @@ class Interrupts:
         traceback: TracebackType | None,
     ) -> None:
         self._give_back()
-        if self._waiting and error is None:
+        if error is None:
             self.deliver()
 
     def deliver(self) -> None:
-        """Let a Ctrl-C that waits have its effect, mostly a KeyboardInterrupt."""
-        if self._waiting:
-            self._waiting = False
+        """Let a signal that waits have its effect, mostly a KeyboardInterrupt."""
+        if self._waiting is not None:
+            number, self._waiting = self._waiting, None
             self._give_back()
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self._waiting:
-            self._before(number, frame)
-        self._waiting = True
+        if self._waiting is not None:
+            self._before[number](number, frame)
+        self._waiting = number
 
     def _give_back(self) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-            self._before = None
+        for number, before in self._before.items():
+            signal.signal(number, before)
+        self._before = {}
