@@ -1,8 +1,7 @@
 """Making the runs: each one once, and all that can be made."""
 
-import multiprocessing
-import threading
-import time
+import subprocess
+import sys
 
 import pytest
 
@@ -47,6 +46,9 @@ class Log(Watcher):
 
     def ended(self, trial, run_id, status, error):
         self.seen.append(("ended", trial.seed, status))
+
+    def waiting(self, trials):
+        self.seen.append(("waiting", len(trials)))
 
 
 @pytest.fixture
@@ -150,25 +152,32 @@ def test_a_diverged_run_is_a_result(store):
     assert store.read(run_id).status == "diverged"
 
 
-def _other_process(path, started):
-    def slow(trial, lease, *, watch):
-        started.set()
-        time.sleep(0.5)
-        train(trial, lease, watch=watch)
+OTHER = """
+import time
+from stepsize.comparison import Trial, conduct
+from stepsize.schedules import Constant
+from stepsize.store import Store
+from stepsize.tasks import LoadedTask
 
-    with Store(path) as store:
-        conduct([trial()], store, slow, environment={"who": "other"})
+def train(trial, lease, *, watch):
+    print("started", flush=True)
+    time.sleep(0.5)
+    lease.finish("finished")
+
+trial = Trial("constant(0.1)", LoadedTask("mine", lambda seed: None), Constant(0.1), 0, 2, 5)
+with Store({path!r}) as store:
+    conduct([trial], store, train, environment={{"who": "other"}})
+"""
 
 
 def test_a_run_of_another_process_is_waited_for(store):
-    context = multiprocessing.get_context("spawn")
-    started = context.Event()
-    other = context.Process(target=_other_process, args=(store.path, started))
-    other.start()
-    assert started.wait(30)
+    code = OTHER.format(path=str(store.path))
     log = Log()
-    ids = conduct([trial(), trial(seed=1)], store, train, environment={"who": "us"}, watcher=log)
-    other.join(30)
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "started\n"
+        both = [trial(), trial(seed=1)]
+        ids = conduct(both, store, train, environment={"who": "us"}, watcher=log)
+    assert other.returncode == 0
     assert [store.read(i).environment["who"] for i in ids] == ["other", "us"]
     assert [store.read(i).status for i in ids] == ["finished"] * 2
-    assert threading.active_count() == 1
+    assert ("waiting", 1) in log.seen
