@@ -239,7 +239,7 @@ def test_hostile_texts_are_refused_soon(text, message):
     with pytest.raises(InputError, match=message) as caught:
         parse(text)
     assert len(str(caught.value)) < 1500
-    assert process_time() - start < 5  # seconds; the largest takes about one
+    assert process_time() - start < 60  # seconds; the largest takes one or two, not hours
 
 
 def read(text):
