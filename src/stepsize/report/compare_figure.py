@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stepsize.records import Comparison
-from stepsize.report.atomic import write_atomically
 from stepsize.report.axes import whole_ticks
 from stepsize.report.compare_panels import Panel, Series, Style
 from stepsize.report.compare_rates import RateCurve
@@ -18,12 +17,11 @@ from stepsize.report.figures import (
     INK,
     PLAIN,
     SOFT,
-    checked,
-    file_bytes,
+    drawn,
     fit,
     new_figure,
-    own_style,
     panel,
+    rendered,
     writable,
 )
 from stepsize.report.marks import spread
@@ -64,12 +62,7 @@ def draw(comparison: Comparison, path: str | Path | None = None) -> Figure:
         MissingDependencyError: matplotlib is not installed.
         OutputError: ``path`` has another ending or cannot be written.
     """
-    target = None if path is None else checked(path)
-    with own_style():
-        figure = _figure(view_of(comparison))
-        if target is not None:
-            write_atomically(target, file_bytes(figure, target.suffix.lower()))
-    return figure
+    return drawn(lambda: _figure(view_of(comparison)), path)
 
 
 def png(comparison: Comparison) -> bytes:
@@ -78,8 +71,7 @@ def png(comparison: Comparison) -> bytes:
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    with own_style():
-        return file_bytes(_figure(view_of(comparison)), ".png")
+    return rendered(lambda: _figure(view_of(comparison)), ".png")
 
 
 def _figure(view: CompareView) -> Figure:

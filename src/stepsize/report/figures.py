@@ -5,13 +5,14 @@ A picture is a ``Figure`` with the Agg canvas, never pyplot: no window, no globa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stepsize.errors import MissingDependencyError, OutputError
+from stepsize.report.atomic import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,6 +77,31 @@ def own_style() -> Iterator[None]:
     }
     with matplotlib.style.context(["default", ours]):
         yield
+
+
+def drawn(make: Callable[[], Figure], path: str | Path | None) -> Figure:
+    """The figure that ``make`` makes in our own style; with a ``path`` it is also saved.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+        OutputError: ``path`` has another ending or cannot be written.
+    """
+    target = None if path is None else checked(path)
+    with own_style():
+        figure = make()
+        if target is not None:
+            write_atomically(target, file_bytes(figure, target.suffix.lower()))
+    return figure
+
+
+def rendered(make: Callable[[], Figure], suffix: str) -> bytes:
+    """The figure that ``make`` makes in our own style, as the bytes of a file.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    with own_style():
+        return file_bytes(make(), suffix)
 
 
 def new_figure(width: float, height: float) -> Figure:

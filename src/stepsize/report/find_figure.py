@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stepsize.records import FindResult
-from stepsize.report.atomic import write_atomically
 from stepsize.report.axes import rate_ticks
 from stepsize.report.figures import (
     BLUE,
@@ -19,12 +18,11 @@ from stepsize.report.figures import (
     PLAIN,
     SOFT,
     across,
-    checked,
-    file_bytes,
+    drawn,
     fit,
     new_figure,
-    own_style,
     panel,
+    rendered,
     writable,
 )
 from stepsize.report.find_view import FindView, view_of
@@ -53,12 +51,7 @@ def draw(result: FindResult, path: str | Path | None = None) -> Figure:
         MissingDependencyError: matplotlib is not installed.
         OutputError: ``path`` has another ending or cannot be written.
     """
-    target = None if path is None else checked(path)
-    with own_style():
-        figure = _figure(view_of(result))
-        if target is not None:
-            write_atomically(target, file_bytes(figure, target.suffix.lower()))
-    return figure
+    return drawn(lambda: _figure(view_of(result)), path)
 
 
 def png(result: FindResult) -> bytes:
@@ -67,8 +60,7 @@ def png(result: FindResult) -> bytes:
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    with own_style():
-        return file_bytes(_figure(view_of(result)), ".png")
+    return rendered(lambda: _figure(view_of(result)), ".png")
 
 
 def _figure(view: FindView) -> Figure:

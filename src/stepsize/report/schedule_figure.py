@@ -6,7 +6,6 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stepsize.report.atomic import write_atomically
 from stepsize.report.axes import whole_ticks
 from stepsize.report.figures import (
     BLUE,
@@ -18,12 +17,11 @@ from stepsize.report.figures import (
     PLAIN,
     SOFT,
     across,
-    checked,
-    file_bytes,
+    drawn,
     fit,
     new_figure,
-    own_style,
     panel,
+    rendered,
     writable,
 )
 from stepsize.report.marks import spread
@@ -75,12 +73,7 @@ def draw(view: ScheduleView, path: str | Path | None = None) -> Figure:
         MissingDependencyError: matplotlib is not installed.
         OutputError: ``path`` has another ending or cannot be written.
     """
-    target = None if path is None else checked(path)
-    with own_style():
-        figure = _figure(view)
-        if target is not None:
-            write_atomically(target, file_bytes(figure, target.suffix.lower()))
-    return figure
+    return drawn(lambda: _figure(view), path)
 
 
 def png(view: ScheduleView) -> bytes:
@@ -89,7 +82,7 @@ def png(view: ScheduleView) -> bytes:
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    return _file(view, ".png")
+    return rendered(lambda: _figure(view), ".png")
 
 
 def svg(view: ScheduleView) -> bytes:
@@ -98,7 +91,7 @@ def svg(view: ScheduleView) -> bytes:
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    return _file(view, ".svg")
+    return rendered(lambda: _figure(view), ".svg")
 
 
 def thumbnail(schedule: Schedule, steps: int, ending: str = ".svg") -> bytes:
@@ -109,30 +102,28 @@ def thumbnail(schedule: Schedule, steps: int, ending: str = ".svg") -> bytes:
         InputError: lengths that are not resolved.
     """
     view = view_of([trace(schedule, steps)])
-    with own_style():
-        figure = new_figure(480 / DPI, 240 / DPI)
-        axes = panel(figure, 0.42, 480 / DPI - 0.14, 0.1, 240 / DPI - 0.24)
-        axes.tick_params(labelsize=7, length=2)
-        axis, seen = view.axis, view.lines[0].trace
-        low, peak = seen.lowest.value, seen.peak.value
-        narrow = 0.5 * peak < low < peak  # such as momentum: from zero it would look level
-        if narrow:
-            axis = value_axis((low, peak), from_zero=False)
-        _scale(axes, axis, view.lines[0])
-        shown = [low if narrow else 0.0] + ([peak] if axis.place(peak) > 0.5 else [])
-        axes.set_yticks(shown, [rate_text(value) for value in shown])
-        axes.set_xticks([0, steps], ["0", f"{steps:,}"])
-        first, last = axes.get_xticklabels()
-        first.set_horizontalalignment("left")
-        last.set_horizontalalignment("right")
-        _draw_boundaries(axes, view.lines[0])
-        _draw_line(axes, axis, view.lines[0], BLUE, 1.8)
-        return file_bytes(figure, ending)
+    return rendered(lambda: _thumbnail(view, steps), ending)
 
 
-def _file(view: ScheduleView, ending: str) -> bytes:
-    with own_style():
-        return file_bytes(_figure(view), ending)
+def _thumbnail(view: ScheduleView, steps: int) -> Figure:
+    figure = new_figure(480 / DPI, 240 / DPI)
+    axes = panel(figure, 0.42, 480 / DPI - 0.14, 0.1, 240 / DPI - 0.24)
+    axes.tick_params(labelsize=7, length=2)
+    axis, seen = view.axis, view.lines[0].trace
+    low, peak = seen.lowest.value, seen.peak.value
+    narrow = 0.5 * peak < low < peak  # such as momentum: from zero it would look level
+    if narrow:
+        axis = value_axis((low, peak), from_zero=False)
+    _scale(axes, axis, view.lines[0])
+    shown = [low if narrow else 0.0] + ([peak] if axis.place(peak) > 0.5 else [])
+    axes.set_yticks(shown, [rate_text(value) for value in shown])
+    axes.set_xticks([0, steps], ["0", f"{steps:,}"])
+    first, last = axes.get_xticklabels()
+    first.set_horizontalalignment("left")
+    last.set_horizontalalignment("right")
+    _draw_boundaries(axes, view.lines[0])
+    _draw_line(axes, axis, view.lines[0], BLUE, 1.8)
+    return figure
 
 
 def _figure(view: ScheduleView) -> Figure:
