@@ -121,6 +121,23 @@ def test_finished_runs_are_kept_and_only_new_ones_are_made(tmp_path):
         assert len(opened.runs()) == 9
 
 
+def test_a_task_whose_validation_is_shuffled_is_known_again(tmp_path):
+    def shuffled(seed):
+        task = line(seed)
+        val = torch.utils.data.DataLoader(list(task.val[0][0]), batch_size=4, shuffle=True)
+        return dataclasses.replace(
+            task, val=val, loss=lambda model, batch: model(batch[..., :3]).square().mean(),
+            train=[x for x, _ in task.train],
+        )  # fmt: skip
+
+    store, seen = tmp_path / "runs.db", Counting()
+    torch.manual_seed(1)
+    ss.compare(shuffled, ARMS, 1, 0, store=store)
+    torch.manual_seed(2)
+    ss.compare(shuffled, ARMS, 1, 0, store=store, watchers=[seen])
+    assert seen.made == []
+
+
 def test_more_seeds_later_make_only_the_new_runs(tmp_path):
     store, seen = tmp_path / "runs.db", Counting()
     ss.compare(make, ARMS, 1, [0, 1], store=store)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import final
 
 from stepsize.adapters.torch.find_task import made_task
-from stepsize.adapters.torch.task_digest import task_digest
-from stepsize.adapters.torch.transaction import Transaction
+from stepsize.adapters.torch.setting import peek
+from stepsize.adapters.torch.task_digest import LOOKED_AT, task_digest
 from stepsize.adapters.torch.trials import check_judged, evaluate, updates_per_epoch
 from stepsize.adapters.torch.update import Recipe
 from stepsize.errors import StepsizeError, TaskError
@@ -51,10 +50,9 @@ def prospect(loaded: LoadedTask, recipe: Recipe) -> Prospect:
     assert task.val is not None  # checked
     with explained(loaded, "when it was looked at before any run"):
         updates = updates_per_epoch(task, recipe)
-        with Transaction(loader=task.val):
-            first = list(itertools.islice(task.val, 1))
-        values = evaluate(task, first, recipe, "val_")
-        source = task_digest(loaded, task, values)
+        held_out = peek(task.val, LOOKED_AT)
+        values = evaluate(task, held_out[:1], recipe, "val_")
+        source = task_digest(loaded, task, held_out, values)
     return Prospect(loaded, updates, tuple(values), source)
 
 

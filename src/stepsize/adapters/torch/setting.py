@@ -47,12 +47,20 @@ def _first(held_out: Iterable[Any]) -> list[Any]:
         isinstance(held_out, Iterable),
         f"held_out must be an iterable of batches, got {type(held_out).__name__}.",
     )
-    with Transaction(loader=held_out):
-        random_state.seed(0)
-        kept = list(itertools.islice(held_out, HELD_OUT_BATCHES))
+    kept = peek(held_out, HELD_OUT_BATCHES)
     if not kept:
         raise InputError("held_out is empty: it gave no batch to measure.")
     return kept
+
+
+def peek(loader: Iterable[Any], count: int) -> list[Any]:
+    """The first batches of a loader, the same each time.
+
+    Drawing them leaves no trace: neither in the loader nor in the global random states.
+    """
+    with Transaction(loader=loader):
+        random_state.seed(0)
+        return list(itertools.islice(loader, count))
 
 
 def describe(model: nn.Module, optimizer: Optimizer, recipe: Recipe) -> dict[str, Any]:

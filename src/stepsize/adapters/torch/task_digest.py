@@ -7,23 +7,24 @@ import inspect
 import itertools
 import linecache
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stepsize.adapters.torch import random_state
-from stepsize.adapters.torch.transaction import Transaction
+from stepsize.adapters.torch.setting import peek
 from stepsize.adapters.torch.trials import batches_digest, weights_digest
 from stepsize.tasks import BUILTIN, LoadedTask, Task
 
-#: How much of the data is looked at: batches of each kind.
-_BATCHES = 8
+#: How many batches of the training and of the validation data are looked at.
+LOOKED_AT = 8
 #: Where in memory an object lies, in a text that ought to be the same in the next process.
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
 
-def task_digest(loaded: LoadedTask, task: Task, values: Mapping[str, float]) -> str:
+def task_digest(
+    loaded: LoadedTask, task: Task, held_out: Sequence[Any], values: Mapping[str, float]
+) -> str:
     """A digest of a freshly made task: weights, model, optimizer, data, first values, and code.
 
     The code is that of the user's files and of what they import from beside them; of a callable,
@@ -33,30 +34,24 @@ def task_digest(loaded: LoadedTask, task: Task, values: Mapping[str, float]) -> 
     Args:
         loaded: how it was made.
         task: made, and not trained.
+        held_out: its first :data:`LOOKED_AT` validation batches.
         values: its loss and metrics before training.
     """
     digest = hashlib.sha256()
-    for part in itertools.chain(_content(task), _values(values), _code(loaded)):
+    for part in itertools.chain(_content(task, held_out), _values(values), _code(loaded)):
         digest.update(part.encode("utf-8", "surrogatepass") + b"\0")
     return digest.hexdigest()[:20]
 
 
-def _content(task: Task) -> Iterator[str]:
+def _content(task: Task, held_out: Sequence[Any]) -> Iterator[str]:
     yield weights_digest(task.model)
     yield _text(task.model)  # layers without weights too, such as a dropout's share
     for group in task.optimizer.param_groups:
         yield _text({name: value for name, value in group.items() if name != "params"})
     yield type(task.optimizer).__qualname__
-    for batches in (task.train, task.val):
+    for batches, first in ((task.train, peek(task.train, LOOKED_AT)), (task.val, held_out)):
         yield str(_length(batches))
-        yield _first(batches or ())
-
-
-def _first(batches: Iterable[Any]) -> str:
-    """A digest of the first batches, leaving no trace in the loader."""
-    with Transaction(loader=batches):
-        random_state.seed(0)
-        return batches_digest(itertools.islice(batches, _BATCHES))
+        yield batches_digest(first)
 
 
 def _values(values: Mapping[str, float]) -> Iterator[str]:
