@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import shlex
 import sys
 from importlib.util import find_spec
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from stepsize.cli import arguments, messages
 from stepsize.cli.comparison_output import print_comparison
 from stepsize.cli.exit_codes import ABSTAINED, DONE, FAILED
-from stepsize.cli.output_folder import OutputFolder
+from stepsize.cli.output_folder import OutputFolder, folder_name
 from stepsize.errors import InputError
 from stepsize.report.figures import need_matplotlib
 
@@ -99,8 +98,8 @@ def _add_judgement(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Compare, write, print."""
     need_matplotlib()  # not after the work
-    name = re.sub(r"[^\w.-]+", "-", Path(options.task).name).strip("-.") or "task"
-    with OutputFolder(options.out or Path("stepsize-compare") / name) as folder:
+    default = Path("stepsize-compare") / (folder_name(Path(options.task).name) or "task")
+    with OutputFolder(options.out or default) as folder:
         comparison = _compare(options, folder)
         folder.keep()
     print_comparison(comparison, folder.path, options)

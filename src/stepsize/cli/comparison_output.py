@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stepsize.cli import messages
+
 if TYPE_CHECKING:
     from stepsize.records import Comparison
 
@@ -16,7 +18,7 @@ def print_comparison(comparison: Comparison, folder: Path, options: argparse.Nam
     """The answer on standard output; where the files are on standard error."""
     from stepsize.report import compare_files, compare_terminal
 
-    ascii_only = not (sys.stdout.encoding or "ascii").lower().startswith("utf")
+    ascii_only = messages.ascii_only()
     if options.json:
         print(json.dumps(comparison.to_dict(), allow_nan=False))
     elif options.quiet:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from stepsize.cli import arguments, messages
 from stepsize.cli.exit_codes import ABSTAINED, DONE
-from stepsize.cli.output_folder import OutputFolder
+from stepsize.cli.output_folder import OutputFolder, folder_name
 from stepsize.report import find_figure, find_html
 from stepsize.report.figures import need_matplotlib
 
@@ -49,8 +48,7 @@ def add_to(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Find, write, print."""
     need_matplotlib()  # not after the work
-    name = re.sub(r"[^\w.-]+", "-", Path(options.task).name).strip("-.") or "task"
-    default = Path("stepsize-find") / name
+    default = Path("stepsize-find") / (folder_name(Path(options.task).name) or "task")
     with _keeping(options.store) as keep, OutputFolder(options.out or default) as folder:
         result = _find(options)
         _write(result, folder.path)
@@ -65,8 +63,8 @@ def _find(options: argparse.Namespace) -> FindResult:
     from dataclasses import replace
 
     import stepsize
-    from stepsize.cli.user_errors import explained
     from stepsize.tasks import load
+    from stepsize.tasks.explain import explained
 
     find = stepsize.find  # says what to install when there is no torch
     task = load(options.task)
@@ -110,7 +108,7 @@ def _print(result: FindResult, folder: Path, options: argparse.Namespace) -> Non
     from stepsize.report import terminal
     from stepsize.report.wording import headline
 
-    ascii_only = not (sys.stdout.encoding or "ascii").lower().startswith("utf")
+    ascii_only = messages.ascii_only()
     if options.json:
         print(json.dumps(result.to_dict(), allow_nan=False))
     elif options.quiet:

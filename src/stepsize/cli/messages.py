@@ -8,6 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
+def ascii_only() -> bool:
+    """Whether standard output takes no more than ASCII."""
+    return not (sys.stdout.encoding or "ascii").lower().startswith("utf")
+
+
 @contextmanager
 def shown(quiet: bool) -> Iterator[None]:
     """Show the log of stepsize, such as a download's start; only warnings when ``quiet``."""

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 from uuid import uuid4
 
 from stepsize.errors import OutputError
+
+
+def folder_name(text: str) -> str:
+    """``text`` as the name of a folder; empty if nothing of it can be.
+
+    >>> folder_name("my task.py:make")
+    'my-task.py-make'
+    """
+    return re.sub(r"[^\w.-]+", "-", text).strip("-.")
 
 
 class OutputFolder:

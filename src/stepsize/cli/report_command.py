@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stepsize.cli import arguments
 from stepsize.cli.comparison_output import print_comparison
 from stepsize.cli.exit_codes import DONE
-from stepsize.cli.output_folder import OutputFolder
+from stepsize.cli.output_folder import OutputFolder, folder_name
 from stepsize.report.figures import need_matplotlib
 
 if TYPE_CHECKING:
@@ -67,4 +66,4 @@ def _read(store: Store, stored: StoredComparison) -> Comparison:
 
 def _folder(stored: StoredComparison) -> str:
     """A folder's name made of the comparison's name or number."""
-    return re.sub(r"[^\w.-]+", "-", stored.name).strip("-.")[:80] or str(stored.id)
+    return folder_name(stored.name)[:80] or str(stored.id)

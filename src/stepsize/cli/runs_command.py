@@ -9,10 +9,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from stepsize.cli import arguments
+from stepsize.cli import arguments, messages
 from stepsize.cli.exit_codes import DONE
 from stepsize.errors import InputError
 from stepsize.records import STATUSES
+from stepsize.records.run import plain_values
 
 if TYPE_CHECKING:
     from stepsize.report.runs_terminal import Listed
@@ -66,7 +67,7 @@ def _print_one(store: Store, options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(_whole(stored, within), allow_nan=False))
     else:
-        print(runs_terminal.details(stored, within, ascii_only=_ascii_only()))
+        print(runs_terminal.details(stored, within, ascii_only=messages.ascii_only()))
 
 
 def _run_id(store: Store, text: str) -> int:
@@ -96,7 +97,7 @@ def _print_list(store: Store, options: argparse.Namespace) -> None:
                 {
                     **_brief(listed[number].run),
                     "comparisons": within.get(number, []),
-                    "final": _plain(listed[number].final),
+                    "final": plain_values(listed[number].final),
                 }
                 for number in sorted(listed)
             ],
@@ -106,7 +107,7 @@ def _print_list(store: Store, options: argparse.Namespace) -> None:
     if not groups:
         print("no such runs" if _filtered(options) else f"the store {store.path} holds no runs")
         return
-    print(runs_terminal.listing(groups, ascii_only=_ascii_only()))
+    print(runs_terminal.listing(groups, ascii_only=messages.ascii_only()))
     crashed = sum(each.run.status == "crashed" for each in listed.values())
     if crashed:
         print(
@@ -193,7 +194,7 @@ def _whole(stored: StoredRun, within: Sequence[tuple[StoredComparison, str]]) ->
     return {
         **_brief(stored),
         "comparisons": [{"id": one.id, "arm": arm} for one, arm in within],
-        "final": _plain(stored.as_run("").final),
+        "final": plain_values(stored.as_run("").final),
         "history": [each.to_dict() for each in stored.history],
         "definition": dict(stored.definition),
         "environment": dict(stored.environment),
@@ -219,11 +220,3 @@ def _brief(stored: StoredRun) -> dict[str, Any]:
         "started": stored.started,
         "ended": stored.ended,
     }
-
-
-def _plain(values: Mapping[str, float]) -> dict[str, float | None]:
-    return {name: value if math.isfinite(value) else None for name, value in values.items()}
-
-
-def _ascii_only() -> bool:
-    return not (sys.stdout.encoding or "ascii").lower().startswith("utf")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stepsize.cli import arguments
+from stepsize.cli import arguments, messages
 from stepsize.cli.exit_codes import DONE
 from stepsize.cli.output_folder import OutputFolder
 from stepsize.errors import InputError, StepsizeError, require
@@ -167,7 +167,7 @@ def _print(
     """The answer on standard output."""
     from stepsize.report import schedule_terminal
 
-    ascii_only = not (sys.stdout.encoding or "ascii").lower().startswith("utf")
+    ascii_only = messages.ascii_only()
     if options.json:
         data: dict[str, Any] = {"schedules": [one.to_dict() for one in previews]}
         if momentum:

@@ -40,7 +40,7 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """The evaluation as flat JSON data; a value that is not finite is ``None``."""
-        return {"epoch": self.epoch, "updates": self.updates, **_plain(self.values)}
+        return {"epoch": self.epoch, "updates": self.updates, **plain_values(self.values)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Evaluation:
@@ -117,7 +117,7 @@ class Run:
             "status": self.status,
             "updates": self.updates,
             "done": self.done,
-            "final": _plain(self.final),
+            "final": plain_values(self.final),
             "history": [each.to_dict() for each in self.history],
             "key": self.key,
             "error": self.error,
@@ -146,7 +146,8 @@ def _or_inf(value: float) -> float:
     return value if math.isfinite(value) else math.inf
 
 
-def _plain(values: Mapping[str, float]) -> dict[str, float | None]:
+def plain_values(values: Mapping[str, float]) -> dict[str, float | None]:
+    """Named values as JSON data; one that is not finite is ``None``."""
     return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 

@@ -43,6 +43,11 @@ class LoadedTask:
     files: frozenset[str] = field(default=frozenset(), repr=False)
     imports: UserImports | None = field(default=None, repr=False, compare=False)
 
+    @property
+    def is_builtin(self) -> bool:
+        """Whether it came with the package."""
+        return self.name in BUILTIN and BUILTIN[self.name].make is self.make
+
 
 def load(reference: str) -> LoadedTask:
     """Find the task that ``reference`` names.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, final
 
 from stepsize.adapters.torch.find_task import find, loaded_task
-from stepsize.adapters.torch.prospect import Prospect, explained, prospect
+from stepsize.adapters.torch.prospect import Prospect, prospect
 from stepsize.adapters.torch.setting import describe_recipe
 from stepsize.adapters.torch.trials import test_values, train
 from stepsize.adapters.torch.update import Recipe
@@ -34,6 +34,7 @@ from stepsize.schedules import Schedule
 from stepsize.store import Store
 from stepsize.tasks import LoadedTask
 from stepsize.tasks.blame import blame
+from stepsize.tasks.explain import explained
 from stepsize.tasks.filelock import locked
 
 

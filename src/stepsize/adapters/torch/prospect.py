@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import final
 
@@ -12,9 +10,8 @@ from stepsize.adapters.torch.setting import peek
 from stepsize.adapters.torch.task_digest import LOOKED_AT, task_digest
 from stepsize.adapters.torch.trials import check_judged, evaluate, updates_per_epoch
 from stepsize.adapters.torch.update import Recipe
-from stepsize.errors import StepsizeError, TaskError
 from stepsize.tasks import LoadedTask
-from stepsize.tasks.blame import blame
+from stepsize.tasks.explain import explained
 
 #: Always the same: the digest must not depend on the seeds that are asked for.
 _SEED = 0
@@ -54,16 +51,3 @@ def prospect(loaded: LoadedTask, recipe: Recipe) -> Prospect:
         values = evaluate(task, held_out[:1], recipe, "val_")
         source = task_digest(loaded, task, held_out, values)
     return Prospect(loaded, updates, tuple(values), source)
-
-
-@contextmanager
-def explained(loaded: LoadedTask, when: str) -> Iterator[None]:
-    """Turn what the task's code raises into a TaskError that says where and when."""
-    try:
-        yield
-    except StepsizeError:
-        raise
-    except Exception as error:
-        raise TaskError(
-            f"The task {loaded.name} raised {blame(error, loaded.files)} {when}."
-        ) from error

@@ -13,7 +13,7 @@ from typing import Any
 
 from stepsize.adapters.torch.setting import peek
 from stepsize.adapters.torch.trials import batches_digest, weights_digest
-from stepsize.tasks import BUILTIN, LoadedTask, Task
+from stepsize.tasks import LoadedTask, Task
 
 #: How many batches of the training and of the validation data are looked at.
 LOOKED_AT = 8
@@ -60,7 +60,7 @@ def _values(values: Mapping[str, float]) -> Iterator[str]:
 
 
 def _code(loaded: LoadedTask) -> Iterator[str]:
-    if loaded.name in BUILTIN and BUILTIN[loaded.name].make is loaded.make:
+    if loaded.is_builtin:
         return
     files = set(loaded.files)
     if loaded.imports is not None:
