@@ -1,7 +1,7 @@
 """Which learning rate, which schedule, and how do you know?
 
 Importing stepsize loads nothing but this file: each name is loaded when it is first used, and only
-``find``, ``find_lr``, ``compare``, ``torch``, ``keras`` and ``jax`` load a framework.
+``find``, ``find_lr``, ``compare``, ``tune``, ``torch``, ``keras`` and ``jax`` load a framework.
 
 >>> import stepsize as ss
 >>> curve = ss.Curve(lr=(0.01, 0.1, 1.0), loss=(2.0, 1.0, 3.0))
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from stepsize.adapters.torch import compare as compare
     from stepsize.adapters.torch import find as find
     from stepsize.adapters.torch import find_lr as find_lr
+    from stepsize.adapters.torch import tune as tune
     from stepsize.comparison import Arm as Arm
     from stepsize.comparison import CompareOptions as CompareOptions
     from stepsize.comparison import Study as Study
@@ -52,9 +53,13 @@ if TYPE_CHECKING:
     from stepsize.rangetest import range_test as range_test
     from stepsize.records import Clr as Clr
     from stepsize.records import Comparison as Comparison
+    from stepsize.records import Cost as Cost
     from stepsize.records import Curve as Curve
     from stepsize.records import Evaluation as Evaluation
     from stepsize.records import FindResult as FindResult
+    from stepsize.records import RaceArm as RaceArm
+    from stepsize.records import Reading as Reading
+    from stepsize.records import Recommendation as Recommendation
     from stepsize.records import Run as Run
     from stepsize.records import Standing as Standing
     from stepsize.records import Suggestion as Suggestion
@@ -68,10 +73,11 @@ _HOMES = {
     "RangeTestError StepsizeError StoreError TaskError",
     "finder": "FindOptions",
     "rangetest": "Geometric Linear LossAbove RateAbove Rise Segments TimesBest range_test",
-    "records": "Clr Comparison Curve Evaluation FindResult Run Standing Suggestion",
+    "records": "Clr Comparison Cost Curve Evaluation FindResult RaceArm Reading Recommendation Run "
+    "Standing Suggestion",
     "store": "Store",
     "tasks": "Task",
-    "adapters.torch": "compare find find_lr",
+    "adapters.torch": "compare find find_lr tune",
 }
 _NAMES = {name: home for home, names in _HOMES.items() for name in names.split()}
 #: Folders that are public as they are, by their public name.

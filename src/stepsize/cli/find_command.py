@@ -6,14 +6,13 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stepsize.cli import arguments, messages
 from stepsize.cli.exit_codes import ABSTAINED, DONE
+from stepsize.cli.keeping import add_kept, keeping
 from stepsize.cli.output_folder import OutputFolder, folder_name
 from stepsize.report import find_figure, find_html
 from stepsize.report.figures import need_matplotlib
@@ -38,7 +37,7 @@ def add_to(commands: Any) -> None:
         help="a built-in task (see 'stepsize tasks'), file.py:callable or package.module:callable",
     )
     arguments.add_common(parser, out="stepsize-find/TASK")
-    parser.add_argument("--store", metavar="PATH", help="also keep it in this runs database")
+    add_kept(parser)
     arguments.add_ladder(parser)
     arguments.add_search(parser)
     arguments.add_update(parser)
@@ -49,10 +48,10 @@ def run(options: argparse.Namespace) -> int:
     """Find, write, print."""
     need_matplotlib()  # not after the work
     default = Path("stepsize-find") / (folder_name(Path(options.task).name) or "task")
-    with _keeping(options.store) as keep, OutputFolder(options.out or default) as folder:
+    with keeping(options.store) as keep, OutputFolder(options.out or default) as folder:
         result = _find(options)
         _write(result, folder.path)
-        keep(result)
+        keep("find", result.to_dict())
         folder.keep()
     _print(result, folder.path, options)
     return DONE if result.verdict == "ok" else ABSTAINED
@@ -86,21 +85,6 @@ def _write(result: FindResult, folder: Path) -> None:
     text = json.dumps(result.to_dict(), indent=1, allow_nan=False) + "\n"
     contents = (text.encode(), find_figure.png(result), find_html.render(result).encode())
     write_all({folder / name: data for name, data in zip(FILES, contents, strict=True)})
-
-
-@contextmanager
-def _keeping(path: str | None) -> Iterator[Callable[[FindResult], None]]:
-    """What keeps a result in the store, opened before the work; nothing without a store."""
-    if path is None:
-        yield lambda result: None
-        return
-    from datetime import UTC, datetime
-
-    from stepsize.store import Store
-
-    with Store(path) as store:
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        yield lambda result: store.keep("find", f"{result.task} at {now}", result.to_dict())
 
 
 def _print(result: FindResult, folder: Path, options: argparse.Namespace) -> None:

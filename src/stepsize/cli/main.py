@@ -19,6 +19,7 @@ from stepsize.cli import (
     runs_command,
     schedule_command,
     tasks_command,
+    tune_command,
 )
 from stepsize.cli.exit_codes import BAD_INPUT, DONE, INTERRUPTED
 from stepsize.errors import StepsizeError
@@ -83,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(interrupted="nothing was written")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     find_command.add_to(commands)
+    tune_command.add_to(commands)
     compare_command.add_to(commands)
     schedule_command.add_to(commands)
     runs_command.add_to(commands)

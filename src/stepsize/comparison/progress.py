@@ -10,7 +10,7 @@ from typing import Any, final
 from stepsize.comparison.result import result_of
 from stepsize.comparison.trial import Trial
 from stepsize.comparison.watcher import Watcher
-from stepsize.errors import MissingDependencyError
+from stepsize.progress import need_tqdm
 from stepsize.records import Evaluation
 from stepsize.store import Store
 
@@ -28,12 +28,7 @@ def shown(progress: bool) -> Iterator[tuple[Watcher, ...]]:
     if not progress:
         yield ()
         return
-    try:
-        from tqdm import tqdm
-    except Exception as error:  # a broken optional package must not look like our own fault
-        raise MissingDependencyError(
-            "progress=True needs tqdm: pip install 'stepsize[cli]', or leave progress out."
-        ) from error
+    tqdm = need_tqdm()
     yield (_Bars(tqdm),)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from stepsize.errors import MissingDependencyError
 from stepsize.finder.options import FindOptions
+from stepsize.progress import need_tqdm
 
 
 @contextmanager
@@ -20,12 +20,7 @@ def shown(options: FindOptions, progress: bool) -> Iterator[FindOptions]:
     if not progress:
         yield options
         return
-    try:
-        from tqdm import tqdm
-    except Exception as error:  # a broken optional package must not look like our own fault
-        raise MissingDependencyError(
-            "progress=True needs tqdm: pip install 'stepsize[cli]', or leave progress out."
-        ) from error
+    tqdm = need_tqdm()
     rungs = options.ladder.rungs()
     updates = sum(rung.updates for rung in rungs)
     points = updates // options.held_out_every if options.held_out_every else len(rungs)

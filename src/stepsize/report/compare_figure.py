@@ -17,12 +17,14 @@ from stepsize.report.figures import (
     INK,
     PLAIN,
     SOFT,
+    balanced,
     drawn,
     fit,
     new_figure,
     panel,
     rendered,
     writable,
+    write,
 )
 from stepsize.report.marks import spread
 from stepsize.report.schedule_view import Axis
@@ -75,7 +77,7 @@ def png(comparison: Comparison) -> bytes:
 
 
 def _figure(view: CompareView) -> Figure:
-    head = _balanced(writable(view.answer))
+    head = balanced(writable(view.answer), _HEAD_LETTERS)
     names = [_name_lines(row) for row in view.rows]
     heights = [_ROW + _LINE * (len(lines) - 1) for lines in names]
     foot = list(_foot_lines(view))
@@ -92,33 +94,17 @@ def _figure(view: CompareView) -> Figure:
     if not view.forest.empty:
         _draw_forest(panel(figure, _PLOT, _PLOT_END, ranking, end), view, heights)
     for number, line in enumerate(foot):
-        _write(figure, _EDGE, end + 0.66 + _FOOT_LINE * number, line, _CAPTION)
+        write(figure, _EDGE, end + 0.66 + _FOOT_LINE * number, line, _CAPTION)
     return figure
-
-
-def _balanced(text: str) -> list[str]:
-    """As few lines as it takes, about equally long."""
-    fewest = len(textwrap.wrap(text, _HEAD_LETTERS, break_on_hyphens=False))
-    for width in range(-(-len(text) // max(fewest, 1)), _HEAD_LETTERS + 1):
-        lines = textwrap.wrap(text, width, break_on_hyphens=False)
-        if len(lines) <= fewest:
-            return lines
-    return [text]
-
-
-def _write(figure: Figure, x: float, y: float, text: str, style: dict[str, Any]) -> Any:
-    """Text so many inches from the left and from the top."""
-    width, height = figure.get_size_inches()
-    return figure.text(x / width, 1 - y / height, writable(text), **style)
 
 
 def _head(figure: Figure, view: CompareView, answer: Sequence[str]) -> None:
     room = _WIDTH - 2 * _EDGE
     for number, line in enumerate(answer):
         style = {**_TEXT, "size": 14, "weight": "bold"}
-        fit(_write(figure, _EDGE, 0.3 + 0.27 * number, line, style), room)
+        fit(write(figure, _EDGE, 0.3 + 0.27 * number, line, style), room)
     below = 0.28 + 0.27 * len(answer)
-    fit(_write(figure, _EDGE, below, view.title, {**_TEXT, "size": 10, "color": SOFT}), room)
+    fit(write(figure, _EDGE, below, view.title, {**_TEXT, "size": 10, "color": SOFT}), room)
 
 
 def _name_lines(row: RankRow) -> list[str]:
@@ -273,11 +259,11 @@ def _draw_ranking(
     """The columns of text beside the forest plot; what equals the best is shaded."""
     heads = ((_NAME, "schedule"), (_MEAN, "mean [95 % interval]"))
     for x, text in (*heads, (_PLOT_END + 0.12, "difference [95 % interval]")):
-        _write(figure, x, top - 0.15, text, _CAPTION)
+        write(figure, x, top - 0.15, text, _CAPTION)
     alike = {row.place: row.place_text for row in view.rows if row.place in ("equal", "unknown")}
     shaded = f"   (shaded: {' or '.join(alike.values())})" if alike else ""
     title = {**_TEXT, "size": 10.5}
-    _write(figure, _EDGE, top - 0.42, f"ranking by {view.metric}{shaded}", title)
+    write(figure, _EDGE, top - 0.42, f"ranking by {view.metric}{shaded}", title)
     for row, lines, height in zip(view.rows, names, heights, strict=True):
         middle = top + height / 2
         if alike and row.place in ("best", *alike):
@@ -285,7 +271,7 @@ def _draw_ranking(
         _swatch(figure, row, middle)
         for number, line in enumerate(lines):
             y = middle + _LINE * (number - (len(lines) - 1) / 2)
-            fit(_write(figure, _NAME, y, line, _name_style(row)), _NAME_END - _NAME)
+            fit(write(figure, _NAME, y, line, _name_style(row)), _NAME_END - _NAME)
         _numbers(figure, row, middle)
         top += height
 
@@ -296,12 +282,12 @@ def _name_style(row: RankRow) -> dict[str, Any]:
 
 def _numbers(figure: Figure, row: RankRow, y: float) -> None:
     if not row.number:
-        _write(figure, _MEAN, y, row.place_text, {**_SMALL, "color": SOFT})
+        write(figure, _MEAN, y, row.place_text, {**_SMALL, "color": SOFT})
         return
-    fit(_write(figure, _MEAN, y, f"{row.mean} {row.interval}", _SMALL), _PLOT - _MEAN - 0.08)
+    fit(write(figure, _MEAN, y, f"{row.mean} {row.interval}", _SMALL), _PLOT - _MEAN - 0.08)
     said = "best" if row.place == "best" else f"{row.difference} {row.difference_interval}"
     x = _PLOT_END + 0.12
-    fit(_write(figure, x, y, said, _SMALL), _WIDTH - 0.17 - x)
+    fit(write(figure, x, y, said, _SMALL), _WIDTH - 0.17 - x)
 
 
 def _shade(figure: Figure, top: float, height: float) -> None:
@@ -329,7 +315,7 @@ def _swatch(figure: Figure, row: RankRow, y: float) -> None:
     width, height = figure.get_size_inches()
     if row.number:
         style = {**_SMALL, "ha": "right", "color": row.style.colour, "weight": "bold"}
-        _write(figure, _SWATCH + 0.16, y, row.number, style)
+        write(figure, _SWATCH + 0.16, y, row.number, style)
     ends = [(_SWATCH + 0.23) / width, (_NAME - 0.07) / width]
     line = Line2D(ends, [1 - y / height] * 2, transform=figure.transFigure, **_line(row.style))
     figure.add_artist(line)

@@ -13,8 +13,8 @@ from stepsize.report.compare_data import data_of, shown_panels
 from stepsize.report.compare_svg import metric_chart, rate_chart, swatch, zero_of
 from stepsize.report.compare_traces import TracePanel, trace_panel
 from stepsize.report.compare_view import CompareView, view_of
-from stepsize.report.page import build, code, items, section, text
-from stepsize.report.wording import count_text, plain_text
+from stepsize.report.page import build, code, facts, items, section, text
+from stepsize.report.wording import count_text, plain_text, sentence
 
 _SCRIPTS = ("compare_data.js", "compare_chart.js", "compare_panel.js", "compare.js")
 #: A longer list of runs is folded away.
@@ -93,9 +93,9 @@ def _answer(comparison: Comparison, view: CompareView) -> str:
     """The headline; what is said of the other schedules is set smaller."""
     best = comparison.best
     if best is None or "; " in best.arm:
-        return f'<p class="answer">{text(view.answer if best else _sentence(view.answer))}</p>'
+        return f'<p class="answer">{text(view.answer if best else sentence(view.answer))}</p>'
     first, _, rest = view.answer.partition("; ")
-    below = f'<p class="rest">{text(_sentence(rest))}</p>' if rest else ""
+    below = f'<p class="rest">{text(sentence(rest))}</p>' if rest else ""
     return f'<p class="answer">{text(first)}</p>{below}'
 
 
@@ -125,7 +125,7 @@ def _remarks(view: CompareView, traced: TracePanel | None) -> Iterable[str]:
     """What the charts do not show."""
     for panel in shown_panels(view, traced):
         if panel.remark:
-            yield f"{_sentence(panel.label)} is {panel.remark}"
+            yield f"{sentence(panel.label)} is {panel.remark}"
     if traced is not None and traced.edge is not None:
         yield f"Training loss is cut off above {traced.edge:.3g}."
     if traced is None or {row.arm for row in view.rows} - set(traced.rates):
@@ -156,15 +156,11 @@ def _panels(view: CompareView, traced: TracePanel | None) -> Iterable[str]:
     for number, (label, picture) in enumerate(shown):
         main = " main" if number == 0 else ""
         yield (
-            f'<figure class="panel{main}"><figcaption><h3>{text(_sentence(label))}</h3>'
+            f'<figure class="panel{main}"><figcaption><h3>{text(sentence(label))}</h3>'
             f'<span class="note"></span></figcaption>'
-            f'<div class="chart" tabindex="0" role="img" aria-label="{text(_sentence(label))}: '
+            f'<div class="chart" tabindex="0" role="img" aria-label="{text(sentence(label))}: '
             f'arrow keys read values, plus and minus zoom">{picture}</div></figure>'
         )
-
-
-def _sentence(words: str) -> str:
-    return words[:1].upper() + words[1:]
 
 
 def _sections(comparison: Comparison, view: CompareView) -> Iterable[str]:
@@ -185,7 +181,7 @@ def _sections(comparison: Comparison, view: CompareView) -> Iterable[str]:
 def _again(comparison: Comparison) -> str:
     """The command, then all that was recorded of how it was run."""
     command = comparison.settings.get("command")
-    facts = {
+    known = {
         "task": comparison.task,
         "budget": f"{count_text(comparison.epochs)} epochs, "
         f"{count_text(comparison.updates)} updates each",
@@ -195,4 +191,4 @@ def _again(comparison: Comparison) -> str:
         **({"store": comparison.store} if comparison.store else {}),
         **comparison.settings,
     }
-    return (code(plain_text(command)) if command else "") + tables.facts(facts)
+    return (code(plain_text(command)) if command else "") + facts(known)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
 from itertools import groupby
 
 from stepsize.report.axes import Tick, whole_ticks
@@ -11,6 +10,7 @@ from stepsize.report.compare_panels import Panel, Style
 from stepsize.report.compare_rates import Rates
 from stepsize.report.compare_view import CompareView, Forest, ForestRow
 from stepsize.report.schedule_view import Axis
+from stepsize.report.svg import dashes, label, picture
 
 #: A line over the progress of the run: shares of it, and values.
 _Line = tuple[int, Style, Sequence[tuple[float, float | None]]]
@@ -23,8 +23,8 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 8, 46
 
 def swatch(number: int, style: Style) -> str:
     """The line of an arm, as long as it takes to see its dashes."""
-    line = f'<line x1="1" y1="5" x2="31" y2="5"{_dashes(style, 2.0)}/>'
-    return _picture(32, 10, line, f"swatch arm-{number}")
+    line = f'<line x1="1" y1="5" x2="31" y2="5"{dashes(style, 2.0)}/>'
+    return picture(32, 10, line, f"swatch arm-{number}")
 
 
 def forest_row(row: ForestRow, forest: Forest, number: int, sure: bool) -> str:
@@ -53,7 +53,7 @@ def forest_row(row: ForestRow, forest: Forest, number: int, sure: bool) -> str:
     elif row.difference is not None:
         at = _clipped(forest.axis, row.difference)
         parts.append(f'<circle class="{kind}" cx="{at:.1f}" cy="{middle}" r="4.2"/>')
-    return _picture(_FOREST, _ROW, "".join(parts), f"forest arm-{number}")
+    return picture(_FOREST, _ROW, "".join(parts), f"forest arm-{number}")
 
 
 def zero_of(forest: Forest) -> float:
@@ -72,8 +72,8 @@ def forest_axis(forest: Forest) -> str:
         at = _clipped(forest.axis, tick.value)
         inside = min(max(at, longest * 3.2), _FOREST - longest * 3.2)
         parts.append(f'<line class="zero" x1="{at:.1f}" y1="0" x2="{at:.1f}" y2="5"/>')
-        parts.append(_label(inside, 19, tick.text, "middle"))
-    return _picture(_FOREST, 24, "".join(parts), "forest")
+        parts.append(label(inside, 19, tick.text, "middle"))
+    return picture(_FOREST, 24, "".join(parts), "forest")
 
 
 def metric_chart(panel: Panel, view: CompareView) -> str:
@@ -96,7 +96,7 @@ def rate_chart(rates: Rates, view: CompareView) -> str:
     return _chart(lines, rates.axis, whole_ticks(view.updates, 6), view.updates, "update")
 
 
-def _chart(lines: Sequence[_Line], axis: Axis, ticks: Iterable[Tick], last: int, label: str) -> str:
+def _chart(lines: Sequence[_Line], axis: Axis, ticks: Iterable[Tick], last: int, below: str) -> str:
     wide, high = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
     foot = _HEIGHT - _BOTTOM
     parts = []
@@ -104,15 +104,15 @@ def _chart(lines: Sequence[_Line], axis: Axis, ticks: Iterable[Tick], last: int,
         y = _TOP + (1 - axis.place(tick.value)) * high
         parts.append(
             f'<line class="grid" x1="{_LEFT}" y1="{y:.1f}" x2="{_WIDTH - _RIGHT}" y2="{y:.1f}"/>'
-            + _label(_LEFT - 8, y + 4, tick.text, "end")
+            + label(_LEFT - 8, y + 4, tick.text, "end")
         )
     for tick in ticks:
         x = _LEFT + wide * tick.value / last
         parts.append(
             f'<line class="grid" x1="{x:.1f}" y1="{_TOP}" x2="{x:.1f}" y2="{foot}"/>'
-            + _label(x, foot + 17, tick.text, "middle")
+            + label(x, foot + 17, tick.text, "middle")
         )
-    parts.append(_label(_LEFT + wide / 2, _HEIGHT - 8, label, "middle"))
+    parts.append(label(_LEFT + wide / 2, _HEIGHT - 8, below, "middle"))
     inner = "".join(
         _polylines(number, style, points, axis, wide, high)
         for number, style, points in reversed(lines)
@@ -122,7 +122,7 @@ def _chart(lines: Sequence[_Line], axis: Axis, ticks: Iterable[Tick], last: int,
         f'<svg x="{_LEFT}" y="{_TOP}" width="{wide}" height="{high}" '
         f'viewBox="0 0 {wide} {high}">{inner}</svg>'
     )
-    return _picture(_WIDTH, _HEIGHT, "".join(parts), "still")
+    return picture(_WIDTH, _HEIGHT, "".join(parts), "still")
 
 
 def _polylines(
@@ -144,27 +144,10 @@ def _polylines(
             )
             parts.append(
                 f'<polyline class="arm-{number}" points="{places}" stroke-width="{width}"'
-                f"{_dashes(style, width)}/>"
+                f"{dashes(style, width)}/>"
             )
     return "".join(parts)
 
 
 def _clipped(axis: Axis, value: float) -> float:
     return min(max(axis.place(value), 0.0), 1.0) * _FOREST
-
-
-def _dashes(style: Style, width: float) -> str:
-    if not style.dash:
-        return ""
-    return f' stroke-dasharray="{" ".join(f"{part * width:.1f}" for part in style.dash)}"'
-
-
-def _label(x: float, y: float, content: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(content)}</text>'
-
-
-def _picture(width: int, height: int, inner: str, kind: str) -> str:
-    return (
-        f'<svg class="{kind}" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
-        f'aria-hidden="true">{inner}</svg>'
-    )

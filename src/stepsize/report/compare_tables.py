@@ -10,7 +10,7 @@ from stepsize.records import Comparison
 from stepsize.report.compare_svg import forest_axis, forest_row, swatch
 from stepsize.report.compare_view import CompareView, RankRow, RunRow
 from stepsize.report.compare_words import metric_text
-from stepsize.report.page import table, text
+from stepsize.report.page import facts, table, text
 from stepsize.report.wording import plain_text, setting_text
 
 _HOW_TO_READ = (
@@ -18,8 +18,6 @@ _HOW_TO_READ = (
     "of schedules and for the best having been picked among them; the intervals are those of each "
     "pair alone."
 )
-#: Settings that have a place of their own.
-_ELSEWHERE = ("command",)
 
 
 def ranking(view: CompareView) -> str:
@@ -160,25 +158,6 @@ def runs(view: CompareView, comparison: Comparison) -> str:
 def _cell(shown: str, order: float | None = None) -> str:
     sort = "" if order is None else f' data-sort="{order:g}"'
     return f'<td class="number"{sort}>{text(shown)}</td>'
-
-
-def facts(settings: Mapping[str, Any]) -> str:
-    """How it was run, one row for each setting; nested ones are listed."""
-    rows = [
-        (text(name.replace("_", " ")), _fact(value))
-        for name, value in settings.items()
-        if name not in _ELSEWHERE
-    ]
-    return table(("setting", "value"), rows) if rows else ""
-
-
-def _fact(value: Any) -> str:
-    if isinstance(value, Mapping) and value:
-        return "<br>".join(
-            f'<span class="soft">{text(name)}</span> {text(setting_text(each))}'
-            for name, each in value.items()
-        )
-    return text(setting_text(value))
 
 
 def of_test_set(test: Mapping[str, Any], about: str) -> str:

@@ -5,6 +5,7 @@ A picture is a ``Figure`` with the Agg canvas, never pyplot: no window, no globa
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -129,6 +130,26 @@ def panel(figure: Figure, left: float, right: float, top: float, bottom: float) 
 def across(axes: Axes) -> dict[str, Any]:
     """Data along the axis, heights as shares of the panel."""
     return {"transform": axes.get_xaxis_transform()}
+
+
+def write(figure: Figure, x: float, y: float, text: str, style: dict[str, Any]) -> Text:
+    """Text so many inches from the left and from the top."""
+    width, height = figure.get_size_inches()
+    return figure.text(x / width, 1 - y / height, writable(text), **style)
+
+
+def balanced(text: str, most: int) -> list[str]:
+    """As few lines of at most ``most`` characters as it takes, about equally long.
+
+    >>> balanced("one two three four", 12)
+    ['one two', 'three four']
+    """
+    fewest = len(textwrap.wrap(text, most, break_on_hyphens=False))
+    for width in range(-(-len(text) // max(fewest, 1)), most + 1):
+        lines = textwrap.wrap(text, width, break_on_hyphens=False)
+        if len(lines) <= fewest:
+            return lines
+    return [text]
 
 
 def fit(text: Text, width: float) -> None:

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from html import escape
 from importlib.resources import files
 from string import Template
 from typing import Any
 
-from stepsize.report.wording import plain_text
+from stepsize.report.wording import plain_text, setting_text
+
+#: Settings that have a place of their own.
+_ELSEWHERE = ("command",)
 
 
 def build(
-    name: str, *, title: str, data: Any, scripts: Sequence[str], style: str = "", **parts: str
+    name: str,
+    *,
+    title: str,
+    data: Any = None,
+    scripts: Sequence[str],
+    style: str = "",
+    **parts: str,
 ) -> str:
     """The whole page: the body of ``<name>.html`` with its ``parts`` in the frame of ``page.html``.
 
@@ -25,13 +34,19 @@ def build(
     Args:
         name: of the page; its data is in the element ``<name>-data``.
         title: of the page.
-        data: what the scripts draw, as JSON data.
-        scripts: files to inline after the library and ``page.js``, which they share.
+        data: what the scripts draw, as JSON data; None for a page that is drawn already.
+        scripts: files to inline; what draws comes after the library and ``page.js``.
         style: rules beyond ``page.css`` and ``<name>.css``.
         parts: what fills the body, markup already escaped.
     """
-    styles = asset("vendor/uplot.min.css") + asset("page.css") + asset(f"{name}.css") + style
-    codes = (asset("vendor/uplot.min.js"), "".join(map(asset, ("page.js", *scripts))))
+    library = "" if data is None else asset("vendor/uplot.min.css")
+    styles = library + asset("page.css") + asset(f"{name}.css") + style
+    codes = ["".join(map(asset, scripts))]
+    element = ""
+    if data is not None:
+        codes = [asset("vendor/uplot.min.js"), asset("page.js") + codes[0]]
+        kind = 'type="application/json"'
+        element = f'<script {kind} id="{name}-data">{_json(data)}</script>\n'
     policy = (
         f"default-src 'none'; script-src {' '.join(map(_hash, codes))}; "
         f"style-src {_hash(styles)}; img-src data:; base-uri 'none'; form-action 'none'"
@@ -41,9 +56,7 @@ def build(
         title=text(title),
         style=styles,
         body=Template(asset(f"{name}.html")).substitute(parts),
-        name=name,
-        data=_json(data),
-        scripts="\n".join(f"<script>{code}</script>" for code in codes),
+        scripts=element + "\n".join(f"<script>{code}</script>" for code in codes),
     )
 
 
@@ -118,3 +131,22 @@ def short(value: float | None) -> float | None:
     (0.1234568, None)
     """
     return None if value is None else float(f"{value:.7g}")
+
+
+def facts(settings: Mapping[str, Any]) -> str:
+    """How it was run, one row for each setting; nested ones are listed."""
+    rows = [
+        (text(name.replace("_", " ")), _fact(value))
+        for name, value in settings.items()
+        if name not in _ELSEWHERE
+    ]
+    return table(("setting", "value"), rows) if rows else ""
+
+
+def _fact(value: Any) -> str:
+    if isinstance(value, Mapping) and value:
+        return "<br>".join(
+            f'<span class="soft">{text(name)}</span> {text(setting_text(each))}'
+            for name, each in value.items()
+        )
+    return text(setting_text(value))

@@ -34,6 +34,15 @@ def plain_text(value: object) -> str:
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 
+def sentence(words: str) -> str:
+    """``words`` with a capital at the front.
+
+    >>> sentence("validation loss in nats")
+    'Validation loss in nats'
+    """
+    return words[:1].upper() + words[1:]
+
+
 def shorten(text: str, width: int) -> str:
     """``text`` cut to ``width`` characters, the cut marked.
 

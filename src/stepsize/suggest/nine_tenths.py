@@ -5,7 +5,7 @@ the steepest point is as badly determined (a slope is noise divided by a small s
 where the smoothed loss crosses a level is well determined, because the curve is steep there, and
 nine tenths of the way down it is close below the largest rate that still works.
 
-The figure 0.9 was chosen on twelve small workloads: see benchmarks/default_rule/README.md.
+The figure 0.9 was chosen on twelve small workloads: see benchmarks/regret/README.md.
 """
 
 from __future__ import annotations
@@ -27,9 +27,12 @@ SIGNIFICANT = 4.0
 #: An interval wider than this many decades is no answer.
 WIDEST = 2.0
 #: The noise around one curve counts like this many further repeats when intervals are made.
-PRIOR_REPEATS = 3
-#: Two-sided 95 % points of Student's t, by degrees of freedom, from 3.
-_T = (3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
+PRIOR_REPEATS = 5
+#: Standard deviation, in decades, of the answers of sweeps that differ by batches and weights, on
+#: top of the noise that a sweep sees in itself. Measured, like FRACTION.
+BETWEEN_SWEEPS = 0.06
+#: Two-sided 95 % points of Student's t, by degrees of freedom, from PRIOR_REPEATS.
+_T = (2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
 
 
 def nine_tenths(curves: Sequence[Curve]) -> Suggestion:
@@ -39,9 +42,9 @@ def nine_tenths(curves: Sequence[Curve]) -> Suggestion:
     ``s*`` its minimum: the last ``x`` below the minimum with ``s(x) = s0 - 0.9 (s0 - s*)``.
     Unchanged by the number of points and by a constant added to the loss or multiplied with it.
 
-    The 95 % interval joins two variances, weighted as 3 to R - 1 degrees of freedom: of the
-    crossing in the mean curve, ``(se(s)^2 + se(level)^2) / slope^2``, and between the R repeats;
-    never less than the latter alone.
+    The 95 % interval joins two variances, weighted as 5 to R - 1 degrees of freedom: of the
+    crossing in the mean curve, ``(se(s)^2 + se(level)^2) / slope^2`` and what sweeps usually differ
+    by besides, and between the R repeats; never less than the latter alone.
 
     Args:
         curves: one or more repeats over the same ladder.
@@ -193,6 +196,7 @@ def _half_interval(curves: Sequence[Curve], shape: Shape, x: float) -> float:
     )
     slope = abs(shape.slope(x)) or 1e-300
     within = (math.hypot(shape.error[shape.at(x)], level_error) / slope) ** 2
+    within += BETWEEN_SWEEPS**2 / len(curves)
     freedom, between = PRIOR_REPEATS, 0.0
     pooled = within * PRIOR_REPEATS
     repeats = curves if len(curves) > 1 else ()
@@ -202,7 +206,8 @@ def _half_interval(curves: Sequence[Curve], shape: Shape, x: float) -> float:
         pooled += between * (len(answers) - 1)
         freedom += len(answers) - 1
     # Repeats that differ by more than their noise (other batches, other weights) are believed.
-    return _T[min(freedom, len(_T) + 2) - 3] * math.sqrt(max(pooled / freedom, between))
+    t = _T[min(freedom - PRIOR_REPEATS, len(_T) - 1)]
+    return t * math.sqrt(max(pooled / freedom, between))
 
 
 def _crossing(curve: Curve) -> float | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
@@ -18,6 +19,8 @@ from stepsize.suggest.smoothing import Smoothed, binned, local_line
 
 #: Fewer points than this before the divergence say nothing.
 LEAST_POINTS = 12
+#: Fewer points than this have no scatter of their own.
+LEAST_FOR_SCATTER = 8
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Shape:
         error: the standard error of each smoothed value.
         start: the loss level before learning begins.
         start_error: its standard error.
+        drop_error: the standard error of the drop; larger where either end's own scatter is.
         before: how many points the start level was read from.
         lowest: the index of the smoothed minimum.
         cap: where higher losses were cut off before smoothing.
@@ -40,6 +44,7 @@ class Shape:
     error: tuple[float, ...]
     start: float
     start_error: float
+    drop_error: float
     before: int
     lowest: int
     cap: float
@@ -48,11 +53,6 @@ class Shape:
     def drop(self) -> float:
         """How far the smoothed loss falls from its start."""
         return self.start - self.value[self.lowest]
-
-    @property
-    def drop_error(self) -> float:
-        """The standard error of the drop."""
-        return math.hypot(self.start_error, self.error[self.lowest])
 
     def crossing(self, fraction: float) -> float | None:
         """log10 of the rate where the loss has made ``fraction`` of its fall, for the last time.
@@ -106,14 +106,20 @@ def shape_of(curve: Curve) -> Shape | None:
     before = _before_learning(x)
     start = math.fsum(smoothed.value[:before]) / before
     measured = math.fsum(counts[:before])
+    lowest = min(range(len(x)), key=smoothed.value.__getitem__)
+    at_start = _scatter(losses, smoothed, range(before)) / math.sqrt(measured)
+    bottom = [i for i, place in enumerate(x) if -0.5 <= place - x[lowest] <= 0.25]
+    at_bottom = _scatter(losses, smoothed, bottom) * smoothed.gain[lowest]
+    start_error = noise[0] / math.sqrt(measured)
     return Shape(
         x=tuple(x),
         value=tuple(smoothed.value),
         error=tuple(error),
         start=start,
-        start_error=noise[0] / math.sqrt(measured),
+        start_error=start_error,
+        drop_error=math.hypot(max(start_error, at_start), max(error[lowest], at_bottom)),
         before=before,
-        lowest=min(range(len(x)), key=smoothed.value.__getitem__),
+        lowest=lowest,
         cap=cap,
     )
 
@@ -129,6 +135,22 @@ def _before_learning(x: list[float]) -> int:
     """How many points the start level is read from: a seventh of the range, a decade at most."""
     reach = x[0] + min(1.0, (x[-1] - x[0]) / 7.0)
     return max(3, sum(value <= reach for value in x))
+
+
+def _scatter(y: list[float], smoothed: Smoothed, near: Sequence[int]) -> float:
+    """The root mean square residual of the points ``near``; 0 where they are too few to tell.
+
+    A median does not see the few wild losses that make a fall out of nothing, nor noise that grows
+    with the rate faster than half a decade can show; a mean of squares sees both.
+    """
+    if len(near) < LEAST_FOR_SCATTER:
+        return 0.0
+    squares = [
+        ((y[i] - smoothed.value[i]) / smoothed.residual_gain[i]) ** 2
+        for i in near
+        if smoothed.residual_gain[i] > 0.0
+    ]
+    return math.sqrt(math.fsum(squares) / len(near))
 
 
 def _local_noise(x: list[float], y: list[float], smoothed: Smoothed) -> list[float]:

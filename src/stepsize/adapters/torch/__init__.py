@@ -1,4 +1,4 @@
-"""The PyTorch adapter: ``find``, ``find_lr``, ``sweep``, ``compare``, ``ScheduledLR``."""
+"""The PyTorch adapter: ``find``, ``find_lr``, ``sweep``, ``compare``, ``tune``, ``ScheduledLR``."""
 
 from stepsize.adapters.torch.compare_task import compare
 from stepsize.adapters.torch.find_lr import find_lr
@@ -9,6 +9,7 @@ from stepsize.adapters.torch.schedule_state import GroupChange, ScheduleChangedW
 from stepsize.adapters.torch.scheduled_lr import LateStepWarning, ScheduledLR
 from stepsize.adapters.torch.sweep import Sweep, sweep
 from stepsize.adapters.torch.transaction import Transaction
+from stepsize.adapters.torch.tune_task import tune
 from stepsize.adapters.torch.update import Recipe
 
 __all__ = [
@@ -25,4 +26,5 @@ __all__ = [
     "find_lr",
     "set_lr",
     "sweep",
+    "tune",
 ]

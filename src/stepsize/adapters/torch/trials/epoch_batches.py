@@ -72,11 +72,15 @@ class EpochBatches:
         """
         for _, _ in zip(range(most), self._pass, strict=False):
             pass
+        self.leave()
+
+    def leave(self) -> None:
+        """Let go of the pass that is under way."""
         self._pass = iter(())
 
     def close(self) -> None:
         """Let go of the loader and its worker processes."""
-        self._pass = iter(())
+        self.leave()
         if self._give_workers_back is not None:
             self._give_workers_back()
 

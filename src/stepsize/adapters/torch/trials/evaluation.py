@@ -13,6 +13,7 @@ from stepsize.adapters.torch.batches import to_device
 from stepsize.adapters.torch.memento import Memento
 from stepsize.adapters.torch.setting import other_device
 from stepsize.adapters.torch.transaction import Transaction
+from stepsize.adapters.torch.trials.object_state import ObjectState
 from stepsize.adapters.torch.update import Recipe, device_of
 from stepsize.errors import TaskError
 from stepsize.tasks import Task
@@ -23,8 +24,8 @@ def evaluate(task: Task, batches: Iterable[Any], recipe: Recipe, prefix: str) ->
 
     Each batch counts by its examples: the first dimension of its first tensor; batches without
     one count as one. The random generators are seeded, so that a shuffled or random validation is
-    the same each time. Nothing is left behind: modes, buffers, random states and the loader's own
-    state come back.
+    the same each time. Nothing is left behind: modes, buffers, random states, what the loss and the
+    metrics keep, and the loader's own state come back.
 
     Args:
         task: its model is evaluated as it is, by its loss and its metrics.
@@ -43,12 +44,15 @@ def evaluate(task: Task, batches: Iterable[Any], recipe: Recipe, prefix: str) ->
     before = Memento(leave=task.model.parameters())  # evaluating does not write to those
     for thing in (task.model, task.loss, *task.metrics.values()):
         before.add(thing)
+    enclosed = ObjectState(task.loss, *task.metrics.values())  # a memento does not look into those
+    state = enclosed.take(containers=False)
     try:
         with Transaction(loader=batches), torch.no_grad(), _precision(task, recipe):
             random_state.seed(0)
             task.model.eval()
             return _means(task, batches, prefix)
     finally:
+        enclosed.put(state)
         before.restore()
 
 
@@ -59,7 +63,7 @@ def _means(task: Task, batches: Iterable[Any], prefix: str) -> dict[str, float]:
     total = 0.0
     for given in batches:
         batch = given if device is None else to_device(given, device)
-        examples = _examples(batch)
+        examples = examples_in(batch)
         weight = 1.0 if examples is None else float(examples)
         total += weight
         for name, function in functions.items():
@@ -69,14 +73,18 @@ def _means(task: Task, batches: Iterable[Any], prefix: str) -> dict[str, float]:
     return {f"{prefix}{name}": value / total for name, value in sums.items()}
 
 
-def _examples(batch: Any) -> int | None:
-    """The first dimension of the first tensor."""
+def examples_in(batch: Any) -> int | None:
+    """The first dimension of the first tensor; None where there is no such.
+
+    >>> examples_in({"names": ["a", "b"], "pixels": torch.zeros(2, 64)})
+    2
+    """
     if isinstance(batch, torch.Tensor):
         return len(batch) if batch.dim() else None
     if isinstance(batch, Mapping):
         batch = list(batch.values())
     if isinstance(batch, (list, tuple)):
-        return next((count for count in map(_examples, batch) if count is not None), None)
+        return next((count for count in map(examples_in, batch) if count is not None), None)
     return None
 
 

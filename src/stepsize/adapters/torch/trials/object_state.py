@@ -28,6 +28,7 @@ _LISTS: dict[str, Callable[[Iterable[Any]], Any]] = {
     "set": set,
     "frozenset": frozenset,
 }
+_GROWING = (list, deque, dict, set)
 #: Containers with more inside are data: only the order of a list is looked at.
 _MOST_ITEMS = 2_000
 #: Tensors with more inside are data, unless they are new, were written to, or are a module's.
@@ -71,14 +72,35 @@ class ObjectState:
             for value in slots_of(part).values():
                 self._know(value)
 
-    def take(self, copy: bool = True) -> list[dict[str, Any]]:
+    @property
+    def can_go_back(self) -> bool:
+        """Whether any state can be put although the objects have been used.
+
+        Large tensors that were not written to are left out of a state: into objects that are no
+        longer as they were made, it can be put only if those still are.
+        """
+        modules = [part for part in self._parts if isinstance(part, nn.Module)]
+        always = {id(value) for module in modules for value in slots_of(module).values()}
+        return all(
+            id(value) in always or version == _version(value) or value.numel() <= _MOST_VALUES
+            for value, (_, version) in zip(self._objects, self._known.values(), strict=True)
+            if isinstance(value, torch.Tensor)
+        )
+
+    def take(self, copy: bool = True, containers: bool = True) -> list[dict[str, Any]]:
         """The state of all parts: plain containers, numbers, texts and tensors.
 
         Args:
             copy: whether its tensors are copies; otherwise they go on changing.
+            containers: whether lists, dictionaries and sets are in it; otherwise they are left.
         """
         return [
-            {name: self._slot(part, value, copy) for name, value in slots_of(part).items()}
+            {
+                name: self._slot(part, value, copy)
+                if containers or not isinstance(value, _GROWING)
+                else _LEFT
+                for name, value in slots_of(part).items()
+            }
             for part in self._parts
         ]
 
@@ -196,7 +218,8 @@ class ObjectState:
             return number
         known = None if number is None else self._objects[number]
         if what == "known":
-            return known
+            before = self._items.get(id(known))
+            return known if before is None else _with_items(known, before)
         if what in _LEAVES:
             return _LEAVES[what](known, *rest)
         if what == "dict":
@@ -248,6 +271,14 @@ def _filled(known: Any, kind: Callable[[Any], Any], items: Any) -> Any:
         return kind(items)
     known.clear()
     (known.extend if hasattr(known, "extend") else known.update)(items)
+    return known
+
+
+def _with_items(known: Any, before: list[Any]) -> Any:
+    """A large container, with what was in it when it was made."""
+    if type(known) in (list, deque):
+        known.clear()
+        known.extend(before)
     return known
 
 

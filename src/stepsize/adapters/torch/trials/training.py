@@ -1,140 +1,171 @@
-"""One training, update by update: logged, evaluated, and able to go on where it was stopped."""
+"""One training, update by update: it can be stopped anywhere and go on; it writes nothing."""
 
 from __future__ import annotations
 
-import contextlib
-import math
-import time
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+import copy
+from typing import Any, NamedTuple
 
 import torch
 
 from stepsize.adapters.torch import random_state
 from stepsize.adapters.torch.scheduled_lr import ScheduledLR
 from stepsize.adapters.torch.setting import other_device
-from stepsize.adapters.torch.trials import checkpoint, random_record
+from stepsize.adapters.torch.trials import random_record
 from stepsize.adapters.torch.trials.epoch_batches import EpochBatches
-from stepsize.adapters.torch.trials.evaluation import evaluate
-from stepsize.adapters.torch.trials.interrupts import Interrupts
 from stepsize.adapters.torch.trials.object_state import ObjectState
 from stepsize.adapters.torch.trials.training_state import TrainingState
 from stepsize.adapters.torch.update import Recipe, Update
-from stepsize.comparison.trial import Trial
-from stepsize.records import Evaluation
+from stepsize.schedules import Schedule
 from stepsize.tasks import Task
-
-if TYPE_CHECKING:
-    from stepsize.store import Lease
 
 #: Losses on another device than the CPU are read this many at a time, with one wait for it.
 READ_TOGETHER = 50
-#: Checkpoints cost at most one part in this many of the time.
-CHECKPOINT_SHARE = 50.0
-
-Watch = Callable[[Evaluation], None]
 
 
-class Diverged(Exception):
-    """A loss that is not finite; says where."""
+class Loss(NamedTuple):
+    """The loss that an update has measured before it changed the weights.
+
+    Attributes:
+        update: its number; the first is 0.
+        lr: the rate of the update.
+        loss: the mean over its batches.
+    """
+
+    update: int
+    lr: float
+    loss: float
 
 
 class Training:
     """The training of a freshly made task.
 
+    Making one seeds the global random generators; they are part of the training while it runs.
+
     Args:
-        trial: what decides its numbers.
-        task: the trial's task, freshly made.
-        lease: where everything is written.
+        task: freshly made.
+        schedule: resolved to ``steps``.
+        seed: decides the random numbers of the training.
+        steps: updates in the whole training.
+        updates_per_epoch: updates in one pass through the batches.
         recipe: how an update is made.
-        checkpoint_seconds: at least this long between two checkpoints; 0 saves after every update.
+
+    Attributes:
+        batches: where the updates draw theirs.
+        epoch: epochs done.
+        done: updates done in the epoch that is under way.
+
+    >>> from stepsize.schedules import Constant
+    >>> from stepsize.tasks import load, make_task
+    >>> back = random_state.remember()
+    >>> training = Training(
+    ...     make_task(load("digits"), 0), Constant(0.1), seed=0, steps=44, updates_per_epoch=44,
+    ...     recipe=Recipe(),
+    ... )
+    >>> training.update()[0].lr, training.updates
+    (0.1, 1)
+    >>> back()
     """
 
     def __init__(
-        self, trial: Trial, task: Task, lease: Lease, recipe: Recipe, checkpoint_seconds: float
+        self,
+        task: Task,
+        schedule: Schedule,
+        *,
+        seed: int,
+        steps: int,
+        updates_per_epoch: int,
+        recipe: Recipe,
     ) -> None:
-        self.trial, self.task, self.lease, self.recipe = trial, task, lease, recipe
-        self.checkpoint_seconds = checkpoint_seconds
+        self.task, self.recipe, self.updates_per_epoch = task, recipe, updates_per_epoch
+        self._schedule = schedule
         device = other_device(task.model)
-        needed = trial.updates_per_epoch * recipe.accumulate
-        self.batches = EpochBatches(task.train, device, needed)
+        self.batches = EpochBatches(task.train, device, updates_per_epoch * recipe.accumulate)
         source: Any = self.batches
         self._update = Update(task.model, task.optimizer, task.loss, source, recipe)
         self._scheduler = ScheduledLR(
-            task.optimizer,
-            trial.schedule,
-            steps=trial.updates,
-            steps_per_epoch=trial.updates_per_epoch,
+            task.optimizer, schedule, steps=steps, steps_per_epoch=updates_per_epoch
         )
         self._state = TrainingState(task, self._scheduler, recipe.scaler)
         self._loader = ObjectState(task.train)
         self._block = 1 if device is None else READ_TOGETHER
         self._unread: list[tuple[float, torch.Tensor]] = []
-        self._losses: list[float] = []  # of the epoch so far
-        self._epoch = self._done = 0  # epochs, and updates in the epoch
-        self._settled = True  # between two updates
-        self._told = False  # that a checkpoint could not be written
-        random_state.seed(trial.seed)
+        self.epoch = self.done = 0
+        random_state.seed(seed)
         if not task.model.training:  # a model in training keeps its frozen layers' eval mode
             task.model.train()
         self._mark_start()
-        self._next_checkpoint = time.monotonic() + checkpoint_seconds
 
     @property
     def updates(self) -> int:
-        """Updates done since the beginning of the run."""
-        return self._epoch * self.trial.updates_per_epoch + self._done
+        """Updates done since the beginning."""
+        return self.epoch * self.updates_per_epoch + self.done
 
-    def run(self, interrupts: Interrupts, watch: Watch | None) -> None:
-        """Train to the end.
+    @property
+    def at_end_of_epoch(self) -> bool:
+        """Whether the epoch has had all its updates, and :meth:`end_epoch` is due."""
+        return self.done == self.updates_per_epoch
 
-        Raises:
-            Diverged: a loss was not finite.
-        """
-        while self._epoch < self.trial.epochs:
-            if self._done == 0:
-                self.batches.begin(self._epoch + 1)
-            while self._done < self.trial.updates_per_epoch:
-                if self._done:
-                    self._pause(interrupts)
-                self._one_update()
-            self._end_epoch(watch)
-            self._pause(interrupts)
+    def update(self) -> list[Loss]:
+        """Make one update; returns the losses that have been read by now, in order."""
+        if self.done == 0:
+            self.batches.begin(self.epoch + 1)
+        rate = self._schedule(self._scheduler.updates)  # a scaler may have skipped some
+        loss = self._update()
+        self._scheduler.step()
+        self.done += 1
+        self._unread.append((rate, loss))
+        return self.read() if len(self._unread) >= self._block else []
 
-    def stop(self) -> None:
-        """Write down what is known; before an error or an interruption ends the run."""
-        self._read()
-        self.lease.flush()
+    def read(self) -> list[Loss]:
+        """The losses that are still on their device."""
+        unread, self._unread = self._unread, []
+        first = self.updates - len(unread)
+        return [Loss(first + i, *pair) for i, pair in enumerate(_values(unread))]
 
-    def save(self) -> None:
-        """Write a checkpoint, if nothing is half done; a full disk is told, and no error."""
-        if not self._settled:
-            return
-        self.stop()  # what the checkpoint counts as done must be in the store before
-        began = time.monotonic()
-        try:
-            checkpoint.save_checkpoint(self.lease.checkpoint, self.trial.key, self._content())
-        except (OSError, RuntimeError) as error:
-            if not self._told:
-                self.lease.event("checkpoint", f"could not be written: {error}")
-            self._told = True
-        now = time.monotonic()
-        if self.checkpoint_seconds > 0.0:
-            wait = max(self.checkpoint_seconds, CHECKPOINT_SHARE * (now - began))
-            self._next_checkpoint = now + wait
+    def end_epoch(self) -> None:
+        """After the last update of an epoch: let the loader finish its pass."""
+        self.batches.end(self.recipe.accumulate)
+        self.epoch, self.done = self.epoch + 1, 0
+        self._mark_start()
 
-    def resume(self, content: dict[str, Any]) -> None:
-        """Bring everything into the state of ``content``, a checkpoint's; :meth:`replay` follows.
+    def close(self) -> None:
+        """Let go of the loader and its worker processes."""
+        self.batches.close()
+
+    def content(self) -> dict[str, Any]:
+        """Everything to go on from, between two updates; its tensors are the living ones."""
+        return {
+            "epoch": self.epoch,
+            "done": self.done,
+            "batches": self.batches.digest,
+            "start": self._start,
+            "state": self._state.take(),
+            "random": random_record.take(),
+        }
+
+    def follow(self, schedule: Schedule) -> None:
+        """Be a training under another schedule; :meth:`resume` follows and says from where."""
+        self._schedule = schedule
+        self._scheduler.replace(schedule)
+
+    def resume(self, content: dict[str, Any], on_change: str = "raise") -> None:
+        """Bring everything into the state of ``content``; :meth:`replay` follows.
+
+        Args:
+            content: what :meth:`content` gave, here or in a training of the same task.
+            on_change: what to do if it was taken under another schedule: ``"raise"`` or
+                ``"ignore"``.
 
         Raises:
             Exception: it does not fit the task. The training cannot be used then.
         """
-        self._epoch, self._done = content["epoch"], content["done"]
-        self._losses = content["losses"].tolist()
+        self.batches.leave()  # before its state is put: a pass may have an end of its own
+        self._unread = []
+        self.epoch, self.done = content["epoch"], content["done"]
         self.batches.digest = content["batches"]
         self._start = content["start"]
-        self._state.put(content["state"])
-        self._loader.put(self._start["loader"])
+        self._state.put(content["state"], on_change)
+        self._loader.put(copy.deepcopy(self._start["loader"]))  # the loader may write to it
         random_record.put(self._start["random"])
 
     def replay(self, content: dict[str, Any]) -> None:
@@ -143,71 +174,27 @@ class Training:
         Raises:
             TaskError: there are not as many.
         """
-        if self._done:
-            self.batches.begin(self._epoch + 1, self._done * self.recipe.accumulate)
+        if self.done:
+            self.batches.begin(self.epoch + 1, self.done * self.recipe.accumulate)
         self._state.put_objects(content["state"])  # the loader may share some
         random_record.put(content["random"])
 
-    def _content(self) -> dict[str, Any]:
-        return {
-            "epoch": self._epoch,
-            "done": self._done,
-            "losses": torch.tensor(self._losses, dtype=torch.float64, device="cpu"),
-            "batches": self.batches.digest,
-            "start": self._start,
-            "state": self._state.take(),
-            "random": random_record.take(),
-        }
+    def put_globals(self, content: dict[str, Any]) -> None:
+        """Go on at ``content``, where everything is but what others use too.
+
+        These are the global random generators and the scaler.
+        """
+        random_record.put(content["random"])
+        self._state.put_scaler(content["state"])
+
+    @property
+    def can_go_back(self) -> bool:
+        """Whether :meth:`resume` brings back everything, although the task has been trained."""
+        return self._state.can_go_back and self._loader.can_go_back
 
     def _mark_start(self) -> None:
         """Remember what the order of the coming epoch's batches depends on."""
         self._start = {"random": random_record.take(), "loader": self._loader.take()}
-
-    def _one_update(self) -> None:
-        self._settled = False
-        rate = self.trial.schedule(self._scheduler.updates)  # a scaler may have skipped some
-        loss = self._update()
-        self._scheduler.step()
-        self._done += 1
-        self._unread.append((rate, loss))
-        if len(self._unread) >= self._block:
-            self._read()
-        self._settled = True
-
-    def _read(self) -> None:
-        """Log the losses that are still on their device."""
-        unread, self._unread = self._unread, []
-        for rate, loss in _values(unread):
-            number = self._epoch * self.trial.updates_per_epoch + len(self._losses)
-            self._losses.append(loss)
-            self.lease.log(number, rate, loss)
-            if not math.isfinite(loss):
-                raise Diverged(f"the loss was not finite at update {number}")
-
-    def _pause(self, interrupts: Interrupts) -> None:
-        """Between two updates."""
-        if time.monotonic() >= self._next_checkpoint:
-            self.save()
-        interrupts.deliver()
-
-    def _end_epoch(self, watch: Watch | None) -> None:
-        self._read()
-        self._settled = False
-        self.batches.end(self.recipe.accumulate)
-        assert self.task.val is not None
-        values = {"train_loss": math.fsum(self._losses) / len(self._losses)}
-        values |= evaluate(self.task, self.task.val, self.recipe, "val_")
-        evaluation = Evaluation(self._epoch + 1, self.updates, values)
-        self.lease.facts(batches=self.batches.digest)
-        self.lease.evaluate(evaluation)
-        self._epoch, self._done, self._losses = self._epoch + 1, 0, []
-        self._mark_start()
-        self._settled = True
-        if watch is not None:
-            with _random_states_kept():
-                watch(evaluation)
-        if self._epoch == self.trial.epochs and not math.isfinite(values["val_loss"]):
-            raise Diverged("the validation loss was not finite at the end")
 
 
 def _values(unread: list[tuple[float, torch.Tensor]]) -> list[tuple[float, float]]:
@@ -216,12 +203,3 @@ def _values(unread: list[tuple[float, torch.Tensor]]) -> list[tuple[float, float
         return [(rate, loss.item()) for rate, loss in unread]
     losses = torch.stack([loss.detach() for _, loss in unread]).tolist()
     return [(rate, loss) for (rate, _), loss in zip(unread, losses, strict=True)]
-
-
-@contextlib.contextmanager
-def _random_states_kept() -> Iterator[None]:
-    back = random_state.remember()
-    try:
-        yield
-    finally:
-        back()

@@ -35,8 +35,17 @@ class TrainingState:
             "objects": self._objects.take(copy=False),
         }
 
-    def put(self, state: dict[str, Any]) -> None:
+    @property
+    def can_go_back(self) -> bool:
+        """Whether any state can be put, although the task has been trained."""
+        return self._objects.can_go_back
+
+    def put(self, state: dict[str, Any], on_change: str = "raise") -> None:
         """Go on from ``state``.
+
+        Args:
+            state: what :meth:`take` gave.
+            on_change: what to do if its schedule is another one: ``"raise"`` or ``"ignore"``.
 
         Raises:
             Exception: it does not fit the task.
@@ -44,13 +53,17 @@ class TrainingState:
         self.put_objects(state)
         self._optimizer.load_state_dict(state["optimizer"])
         _uncast(self._optimizer, state["optimizer"])
-        self._scheduler.load_state_dict(state["scheduler"], on_change="raise")
-        if self._scaler is not None:
-            self._scaler.load_state_dict(state["scaler"])
+        self._scheduler.load_state_dict(state["scheduler"], on_change)
+        self.put_scaler(state)
 
     def put_objects(self, state: dict[str, Any]) -> None:
         """Bring the weights, the buffers and what the user's code keeps into ``state``."""
         self._objects.put(state["objects"])
+
+    def put_scaler(self, state: dict[str, Any]) -> None:
+        """Bring the scaler into ``state``."""
+        if self._scaler is not None:
+            self._scaler.load_state_dict(state["scaler"])
 
 
 def _uncast(optimizer: Optimizer, saved: dict[str, Any]) -> None:

@@ -12,18 +12,17 @@ from typing import TYPE_CHECKING
 import torch
 
 from stepsize.adapters.torch import random_state
-from stepsize.adapters.torch.find_task import made_task
 from stepsize.adapters.torch.memento import Memento
 from stepsize.adapters.torch.trials import checkpoint
 from stepsize.adapters.torch.trials.evaluation import evaluate
+from stepsize.adapters.torch.trials.fresh_task import fresh_task
 from stepsize.adapters.torch.trials.interrupts import Interrupts
-from stepsize.adapters.torch.trials.training import Diverged, Training
+from stepsize.adapters.torch.trials.logged_training import Diverged, LoggedTraining
 from stepsize.adapters.torch.trials.trial_facts import facts
 from stepsize.adapters.torch.update import Recipe
 from stepsize.comparison.trial import Trial
 from stepsize.errors import StoreError, TaskError
 from stepsize.records import Evaluation
-from stepsize.tasks import Task
 
 if TYPE_CHECKING:
     from stepsize.store import Lease
@@ -87,7 +86,7 @@ def test_values(
     """
     back = random_state.remember()
     try:
-        task = _made(trial)
+        task = fresh_task(trial.task, trial.seed)
         if task.test is None:
             raise TaskError(f"The task {trial.task.name} has no test batches (test=None).")
         task.model.load_state_dict(torch.load(weights, weights_only=True))
@@ -127,7 +126,7 @@ def _train(
         interrupts.deliver()  # a Ctrl-C that came with it
         raise
     finally:
-        training.batches.close()
+        training.close()
     if status == "finished" and training.task.test is not None:
         checkpoint.save(lease.weights, training.task.model.state_dict())
     lease.finish(status, error, seconds=time.monotonic() - began)
@@ -135,9 +134,11 @@ def _train(
     interrupts.deliver()
 
 
-def _begun(trial: Trial, lease: Lease, recipe: Recipe, checkpoint_seconds: float) -> Training:
+def _begun(trial: Trial, lease: Lease, recipe: Recipe, checkpoint_seconds: float) -> LoggedTraining:
     """The training at its beginning, or where its checkpoint has left it."""
-    training = Training(trial, _made(trial), lease, recipe, checkpoint_seconds)
+    training = LoggedTraining(
+        trial, fresh_task(trial.task, trial.seed), lease, recipe, checkpoint_seconds
+    )
     content = None
     try:
         content = checkpoint.read_checkpoint(lease.checkpoint, trial.key)
@@ -151,7 +152,9 @@ def _begun(trial: Trial, lease: Lease, recipe: Recipe, checkpoint_seconds: float
         content = None
         aside = checkpoint.set_aside(lease.checkpoint)
         lease.event("checkpoint", f"set aside as {aside.name}, for it cannot be used: {error}")
-        training = Training(trial, _made(trial), lease, recipe, checkpoint_seconds)
+        training = LoggedTraining(
+            trial, fresh_task(trial.task, trial.seed), lease, recipe, checkpoint_seconds
+        )
     if content is not None:
         training.replay(content)
         lease.rewind(training.updates)
@@ -161,32 +164,3 @@ def _begun(trial: Trial, lease: Lease, recipe: Recipe, checkpoint_seconds: float
     lease.facts(**facts(training.task, trial.updates_per_epoch))
     lease.event("started", f"{trial.updates} updates")
     return training
-
-
-def _made(trial: Trial) -> Task:
-    """The trial's task, with the initial weights that all runs of its seed have."""
-    accelerator = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
-    task = _made_once(trial)
-    if torch.cuda.is_initialized() is not accelerator:  # type: ignore[no-untyped-call]
-        task = _made_once(trial)  # its generators could not be seeded before its first use
-    return task
-
-
-def _made_once(trial: Trial) -> Task:
-    task = made_task(trial.task, trial.seed, "trained")
-    check_judged(task, trial.task.name)
-    return task
-
-
-def check_judged(task: Task, name: str) -> None:
-    """Raise TaskError unless the task can be judged by validation."""
-    if task.val is None:
-        raise TaskError(
-            f"The task {name} has no validation batches (val=None), and compare judges "
-            "by validation. Give Task a val=..., batches that are not trained on."
-        )
-    if "loss" in task.metrics:
-        raise TaskError(
-            f"The task {name} has a metric 'loss', but val_loss is the loss itself. "
-            "Give the metric another name."
-        )

@@ -1,0 +1,1 @@
+"""What else gives a rate, or a trained model, run with its released package."""

@@ -1,0 +1,168 @@
+"""A training that is logged, evaluated, and able to go on after any end."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from stepsize.adapters.torch import random_state
+from stepsize.adapters.torch.trials import checkpoint
+from stepsize.adapters.torch.trials.evaluation import evaluate
+from stepsize.adapters.torch.trials.interrupts import Interrupts
+from stepsize.adapters.torch.trials.training import Loss, Training
+from stepsize.adapters.torch.update import Recipe
+from stepsize.comparison.trial import Trial
+from stepsize.records import Evaluation
+from stepsize.tasks import Task
+
+if TYPE_CHECKING:
+    from stepsize.store import Lease
+
+#: Checkpoints cost at most one part in this many of the time.
+CHECKPOINT_SHARE = 50.0
+
+Watch = Callable[[Evaluation], None]
+
+
+class Diverged(Exception):
+    """A loss that is not finite; says where."""
+
+
+class LoggedTraining:
+    """The training of a freshly made task, written down through a lease.
+
+    Args:
+        trial: what decides its numbers.
+        task: the trial's task, freshly made.
+        lease: where everything is written.
+        recipe: how an update is made.
+        checkpoint_seconds: at least this long between two checkpoints; 0 saves after every update.
+    """
+
+    def __init__(
+        self, trial: Trial, task: Task, lease: Lease, recipe: Recipe, checkpoint_seconds: float
+    ) -> None:
+        self.trial, self.task, self.lease, self.recipe = trial, task, lease, recipe
+        self.checkpoint_seconds = checkpoint_seconds
+        self._training = Training(
+            task,
+            trial.schedule,
+            seed=trial.seed,
+            steps=trial.updates,
+            updates_per_epoch=trial.updates_per_epoch,
+            recipe=recipe,
+        )
+        self._losses: list[float] = []  # of the epoch so far
+        self._settled = True  # between two updates
+        self._told = False  # that a checkpoint could not be written
+        self._next_checkpoint = time.monotonic() + checkpoint_seconds
+
+    @property
+    def updates(self) -> int:
+        """Updates done since the beginning of the run."""
+        return self._training.updates
+
+    def run(self, interrupts: Interrupts, watch: Watch | None) -> None:
+        """Train to the end.
+
+        Raises:
+            Diverged: a loss was not finite.
+        """
+        while self._training.updates < self.trial.updates:
+            self._settled = False
+            self._log(self._training.update())
+            if self._training.at_end_of_epoch:
+                self._end_epoch(watch)
+            self._settled = True
+            self._pause(interrupts)
+
+    def stop(self) -> None:
+        """Write down what is known; before an error or an interruption ends the run."""
+        self._log(self._training.read())
+        self.lease.flush()
+
+    def close(self) -> None:
+        """Let go of the loader and its worker processes."""
+        self._training.close()
+
+    def save(self) -> None:
+        """Write a checkpoint, if nothing is half done; a full disk is told, and no error."""
+        if not self._settled:
+            return
+        self.stop()  # what the checkpoint counts as done must be in the store before
+        began = time.monotonic()
+        try:
+            checkpoint.save_checkpoint(self.lease.checkpoint, self.trial.key, self._content())
+        except (OSError, RuntimeError) as error:
+            if not self._told:
+                self.lease.event("checkpoint", f"could not be written: {error}")
+            self._told = True
+        now = time.monotonic()
+        if self.checkpoint_seconds > 0.0:
+            wait = max(self.checkpoint_seconds, CHECKPOINT_SHARE * (now - began))
+            self._next_checkpoint = now + wait
+
+    def resume(self, content: dict[str, Any]) -> None:
+        """Bring everything into the state of ``content``, a checkpoint's; :meth:`replay` follows.
+
+        Raises:
+            Exception: it does not fit the task. The training cannot be used then.
+        """
+        self._losses = content["losses"].tolist()
+        self._training.resume(content)
+
+    def replay(self, content: dict[str, Any]) -> None:
+        """Draw again, from the epoch's beginning, the batches that the updates have used.
+
+        Raises:
+            TaskError: there are not as many.
+        """
+        self._training.replay(content)
+
+    def _content(self) -> dict[str, Any]:
+        losses = torch.tensor(self._losses, dtype=torch.float64, device="cpu")
+        return {**self._training.content(), "losses": losses}
+
+    def _log(self, losses: Iterable[Loss]) -> None:
+        for update, rate, loss in losses:
+            self._losses.append(loss)
+            self.lease.log(update, rate, loss)
+            if not math.isfinite(loss):
+                raise Diverged(f"the loss was not finite at update {update}")
+
+    def _pause(self, interrupts: Interrupts) -> None:
+        """Between two updates."""
+        if time.monotonic() >= self._next_checkpoint:
+            self.save()
+        interrupts.deliver()
+
+    def _end_epoch(self, watch: Watch | None) -> None:
+        self._log(self._training.read())
+        self._training.end_epoch()
+        assert self.task.val is not None
+        values = {"train_loss": math.fsum(self._losses) / len(self._losses)}
+        values |= evaluate(self.task, self.task.val, self.recipe, "val_")
+        evaluation = Evaluation(self._training.epoch, self.updates, values)
+        self.lease.facts(batches=self._training.batches.digest)
+        self.lease.evaluate(evaluation)
+        self._losses = []
+        self._settled = True
+        if watch is not None:
+            with _random_states_kept():
+                watch(evaluation)
+        if self.updates == self.trial.updates and not math.isfinite(values["val_loss"]):
+            raise Diverged("the validation loss was not finite at the end")
+
+
+@contextlib.contextmanager
+def _random_states_kept() -> Iterator[None]:
+    back = random_state.remember()
+    try:
+        yield
+    finally:
+        back()

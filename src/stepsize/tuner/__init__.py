@@ -1,0 +1,7 @@
+"""Spend a budget of trainings on the question which peak rate and which schedule to use."""
+
+from stepsize.tuner.options import OPTIMIZERS, TuneOptions
+from stepsize.tuner.recommend import recommend
+from stepsize.tuner.trainer import ArmTrainer, Entry
+
+__all__ = ["OPTIMIZERS", "ArmTrainer", "Entry", "TuneOptions", "recommend"]

@@ -1,0 +1,106 @@
+"""Other schedules and other optimizers against the winner of the race, over the same updates."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+from stepsize.schedules import Constant, Schedule, Warmup
+from stepsize.tuner.alternatives import PEAKS
+from stepsize.tuner.decision import decide
+from stepsize.tuner.entries import cooled, level_and_decay, trunk, warmed
+from stepsize.tuner.race import Race
+from stepsize.tuner.trainer import Entry
+
+#: A rival wins only by more than this share of the gain: less is luck.
+CLEARLY = 0.01
+#: The rate at which another optimizer is tried: good for short trainings of many kinds.
+OPTIMIZER_RATES = {"adamw": 0.01, "schedule_free": 0.01, "momo": 0.01}
+#: How the page calls them.
+OPTIMIZER_NAMES = {"adamw": "AdamW", "schedule_free": "schedule-free AdamW", "momo": "MoMo-Adam"}
+
+
+@final
+@dataclass(frozen=True)
+class Rival:
+    """Something else than the race's own winner.
+
+    Attributes:
+        schedule: for the whole training.
+        lr: its peak.
+        optimizer: its name, if it is not the task's own.
+        loss, against: its validation loss, and the winner's after as many updates.
+        wins: whether it is clearly better.
+        reason: in words.
+    """
+
+    schedule: Schedule
+    lr: float
+    optimizer: str
+    loss: float
+    against: float
+    wins: bool
+    reason: str
+
+
+def rivals(race: Race, optimizers: tuple[str, ...]) -> tuple[Rival, ...]:
+    """Train the other optimizers that were asked for, and other schedules if the budget is large.
+
+    Each is trained over the updates of the last rung and its cool-down, decayed to zero by then,
+    and compared with the winner of the race after the same.
+
+    Raises:
+        BudgetSpent: it ran out; nothing is concluded then.
+    """
+    decision = decide(race.seen, len(race.plan.rungs) - 1)
+    last = len(race.plan.rungs) - 1
+    if decision is None or decision.rung < last or decision.stop_at is not None:
+        return ()
+    against = race.decayed(decision.arm, last)
+    found = [_optimizer(race, name, against) for name in optimizers]
+    if race.plan.schedules:
+        lr = race.scale.lr(decision.step)
+        found += [_schedule(race, kind, lr, against) for kind in ("linear", "cosine")]
+    return tuple(found)
+
+
+def _schedule(race: Race, kind: str, lr: float, against: float) -> Rival:
+    """Another schedule of the task's own optimizer, squeezed into the updates of the last rung."""
+    peak = float(f"{lr * PEAKS[kind]:.3g}")
+    updates = _updates(race)
+    entry = Entry(warmed(kind, peak).resolve(updates), peak, "", race.seed)
+    loss = race.other(entry, updates, "schedule")
+    reason = f"A {kind} decay was clearly better than a level with a decay at its end."
+    return Rival(warmed(kind, peak), peak, "", loss, against, _wins(race, loss, against), reason)
+
+
+def _optimizer(race: Race, name: str, against: float) -> Rival:
+    """Another optimizer at a rate that serves it well."""
+    lr, last = OPTIMIZER_RATES[name], len(race.plan.rungs) - 1
+    whole: Schedule
+    if name == "schedule_free":  # it averages instead of decaying
+        whole = Warmup(Constant(lr), "5%")
+        entry = Entry(whole.resolve(race.plan.updates), lr, name, race.seed)
+        loss = race.other(entry, _updates(race), "optimizer")
+    else:
+        whole = level_and_decay(lr)
+        entry = Entry(trunk(lr, race.plan.updates), lr, name, race.seed)
+        loss = race.other(entry, race.plan.rungs[last], "optimizer")
+        if math.isfinite(loss):
+            length = race.plan.cool_down(last)
+            decayed = cooled(lr, race.plan.updates, race.plan.rungs[last], length)
+            onto = Entry(decayed, lr, name, race.seed)
+            loss = race.fork(entry, onto, _updates(race), "optimizer")
+    reason = f"{OPTIMIZER_NAMES[name]} was clearly better than the task's own optimizer."
+    wins = _wins(race, loss, against)
+    return Rival(whole, lr, OPTIMIZER_NAMES[name], loss, against, wins, reason)
+
+
+def _updates(race: Race) -> int:
+    last = len(race.plan.rungs) - 1
+    return race.plan.rungs[last] + race.plan.cool_down(last)
+
+
+def _wins(race: Race, loss: float, against: float) -> bool:
+    return loss < against - CLEARLY * (race.seen.start - against)

@@ -1,0 +1,109 @@
+"""From the losses of a race to a rate: how far down the valley, and whether to stop early."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import final
+
+from stepsize.tuner.rates import HALF
+from stepsize.tuner.seen import Seen
+
+#: Arms whose loss is above the best by at most this share of what the best has gained count as
+#: good; the lowest of them is taken, because a rate that is too high costs more than one too low.
+AS_GOOD = 0.03
+#: Losses further than this share of the gain above the best do not bend the parabola more.
+CAP = 0.3
+#: What a difference between two arms shrinks to when the trainings are twice as long.
+SHRINKS = 0.7
+#: Steps down the scale per halving, when the race ended before its last rung.
+DRIFT = 1.0
+
+
+@final
+@dataclass(frozen=True)
+class Decision:
+    """Which arm, and what becomes of it.
+
+    Attributes:
+        step: the recommended rate on the scale; between two arms.
+        arm: the arm that it rests on.
+        rung: the last rung that was read.
+        stop_at: the rung after which to decay at once, because longer trainings gain nothing;
+            None to train to the end.
+    """
+
+    step: float
+    arm: int
+    rung: int
+    stop_at: int | None = None
+
+
+def lowest_of_the_best(losses: Mapping[int, float], start: float) -> int:
+    """The lowest rate whose loss is as good as the best, but for a share of the gain.
+
+    >>> lowest_of_the_best({-2: 0.51, 0: 0.50, 2: 0.7}, start=1.0)
+    -2
+    """
+    best = min(losses.values())
+    near = best + AS_GOOD * max(start - best, 0.0)
+    return min(step for step, loss in losses.items() if loss <= near)
+
+
+def decide(seen: Seen, last_rung: int) -> Decision | None:
+    """The rate that the losses speak for; None if no arm survived its last reading."""
+    rung = max((at for (_, at), loss in seen.level.items() if math.isfinite(loss)), default=None)
+    if rung is None:
+        return None
+    losses = seen.at(rung)
+    arm = lowest_of_the_best(losses, seen.start)
+    early = stops_early(seen, rung)
+    if early is not None:
+        return Decision(float(early), early, rung, stop_at=rung - 1)
+    cap = losses[arm] + CAP * (seen.start - losses[arm])
+    step = _vertex(_valley(seen, arm, rung), arm, cap)
+    return Decision(step - DRIFT * (last_rung - rung), arm, rung)
+
+
+def stops_early(seen: Seen, rung: int) -> int | None:
+    """The arm that was as good after half the updates as after all, once its rate had decayed.
+
+    None while longer trainings still gain.
+    """
+    before = {step: loss for (step, at), loss in seen.after_decay.items() if at == rung - 1}
+    now = {step: loss for (step, at), loss in seen.after_decay.items() if at == rung}
+    best_now = min([*now.values(), *seen.at(rung).values()], default=math.inf)
+    stopped = (s for s, loss in before.items() if min(now.get(s, -math.inf), best_now) >= loss)
+    return next(stopped, None)
+
+
+def _valley(seen: Seen, arm: int, rung: int) -> dict[int, float]:
+    """The losses of an arm and its two neighbours; guessed from a shorter rung where not seen."""
+    losses = {step: loss for step, loss in seen.at(rung).items() if abs(step - arm) <= HALF}
+    for step in (arm - HALF, arm + HALF):
+        if step in losses:
+            continue
+        for shorter in range(rung - 1, -1, -1):
+            earlier = seen.at(shorter)
+            if step in earlier and math.isfinite(earlier.get(arm, math.inf)):
+                further = max(0.0, earlier[step] - earlier[arm])
+                losses[step] = losses[arm] + SHRINKS ** (rung - shorter) * further
+                break
+    return losses
+
+
+def _vertex(losses: Mapping[int, float], arm: int, cap: float) -> float:
+    """The lowest point of the parabola through three arms, at most half their distance away.
+
+    >>> round(_vertex({-2: 2.0, 0: 1.0, 2: 1.5}, 0, cap=9.0), 3)
+    0.333
+    """
+    if arm - HALF not in losses or arm + HALF not in losses:
+        return float(arm)
+    middle = losses[arm]
+    low, high = (min(losses[step], cap) for step in (arm - HALF, arm + HALF))
+    bend = low - 2.0 * middle + high
+    if not 0.0 < bend < math.inf:
+        return float(arm)
+    return arm + max(-0.5, min(0.5, 0.5 * (low - high) / bend)) * HALF

@@ -1,0 +1,51 @@
+"""Whether anything was learned at all: the reasons to give no answer."""
+
+from __future__ import annotations
+
+import math
+
+from stepsize.records import Reading
+from stepsize.tuner.decision import Decision
+from stepsize.tuner.seen import Seen
+
+#: The training loss must have fallen by this many standard errors.
+SIGNIFICANT = 4.0
+
+
+def abstention(seen: Seen, decision: Decision | None, interrupted: bool) -> tuple[str, str] | None:
+    """Verdict and reason, or None where there is an answer."""
+    if not seen.level:
+        why = "It was interrupted" if interrupted else "The budget was spent"
+        return "too_short", f"{why} before any rate was tried."
+    if decision is None:
+        lowest = min(lr for lr, _ in seen.level)
+        return "diverged", (
+            f"Every one of the {len({s for s, _ in seen.level})} rates diverged, also the lowest "
+            f"({lowest / 4:+.0f} decades from where the search began). Check the loss before the "
+            "first update, or give a lower rate to begin around (around=..., --around)."
+        )
+    best = min(loss for loss in seen.level.values() if math.isfinite(loss))
+    if best < seen.start and _training_loss_fell(seen):
+        return None
+    return "flat", (
+        "At no rate did the validation loss fall and the training loss by more than its noise. "
+        "Check that the model can learn (labels, loss, frozen layers), or train for longer."
+    )
+
+
+def _training_loss_fell(seen: Seen) -> bool:
+    """Whether some arm is below the one that moved least, beyond the noise of both."""
+    readings = {place: each for place, each in seen.train.items() if _known(each)}
+    if not readings:
+        return False
+    still = readings[min(readings)]  # the lowest rate, at its first rung
+    return any(
+        still.train_loss - each.train_loss
+        > SIGNIFICANT * math.hypot(still.train_error, each.train_error)
+        for each in readings.values()
+        if each is not still
+    )
+
+
+def _known(reading: Reading) -> bool:
+    return math.isfinite(reading.train_loss) and math.isfinite(reading.val_loss)

@@ -1,0 +1,70 @@
+"""How a budget is spent: four rungs, each twice as long as the one before, and what they cost."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+#: Updates at each rung, in units of the first.
+DOUBLINGS = (1, 2, 4, 8)
+#: A cool-down that tries what an arm is worth takes this share of the updates before it.
+COOL_DOWN = 0.25
+#: The last rung is at most this share of the training: further on the schedule itself decays.
+LAST_RUNG = 0.8
+#: A first rung of fewer updates than this tells nothing apart.
+LEAST_UPDATES = 3
+#: What the race costs, in units of the first rung, and how many evaluations it makes.
+RACE_UNITS, RACE_EVALUATIONS = 31.0, 16
+#: The same for one other schedule, and for one other optimizer, each with its cool-down.
+SCHEDULE_UNITS, SCHEDULE_EVALUATIONS = 10.0, 1
+OPTIMIZER_UNITS, OPTIMIZER_EVALUATIONS = 10.0, 4
+#: Other schedules are trained from this budget on.
+SCHEDULES_FROM = 1.5
+
+
+@final
+@dataclass(frozen=True)
+class RacePlan:
+    """Where the rungs are.
+
+    Attributes:
+        updates: of one whole training.
+        rungs: updates that an arm has made at each rung; none if the budget is too small.
+        most: what the race may cost, in updates; evaluations count.
+        schedules: whether other schedules are tried.
+    """
+
+    updates: int
+    rungs: tuple[int, ...]
+    most: float
+    schedules: bool = False
+
+    @classmethod
+    def of(
+        cls, updates: int, budget: float, evaluation_updates: float, optimizers: int = 0
+    ) -> RacePlan:
+        """The rungs that a budget pays for.
+
+        Args:
+            updates: of one whole training.
+            budget: in trainings.
+            evaluation_updates: what an evaluation costs.
+            optimizers: how many other optimizers are tried.
+
+        >>> RacePlan.of(3200, 1.0, 0.0).rungs
+        (103, 206, 412, 825)
+        """
+        schedules = budget >= SCHEDULES_FROM
+        units, evaluations = RACE_UNITS, RACE_EVALUATIONS
+        units += 2 * SCHEDULE_UNITS * schedules + OPTIMIZER_UNITS * optimizers
+        evaluations += 2 * SCHEDULE_EVALUATIONS * schedules + OPTIMIZER_EVALUATIONS * optimizers
+        most = budget * updates
+        first = (most - evaluations * evaluation_updates) / units
+        first = min(first, LAST_RUNG * updates / DOUBLINGS[-1])
+        rungs = tuple(math.floor(first * n) for n in DOUBLINGS) if first >= LEAST_UPDATES else ()
+        return cls(updates, rungs, most, schedules)
+
+    def cool_down(self, rung: int) -> int:
+        """Updates of the cool-down from a rung."""
+        return max(1, round(COOL_DOWN * self.rungs[rung]))
