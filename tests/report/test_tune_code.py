@@ -21,20 +21,18 @@ SCHEDULES = {
     "constant": "constant(0.02)",
     "resolved": "wsd(0.02, warmup_steps=2, stable_steps=14, decay_steps=8, shape='linear')",
 }
-OPTIMIZERS = ("", "AdamW", "SGD", "Lion")
-FORMS = ("code", "plain")
+#: With which other optimizer: every schedule with none, one schedule with each.
+CASES = [(name, "") for name in SCHEDULES] + [("cosine", name) for name in ("AdamW", "SGD", "Lion")]
 
 
-@pytest.fixture(params=SCHEDULES)
-def text(request):
-    return SCHEDULES[request.param]
-
-
-@pytest.fixture(params=OPTIMIZERS, ids=lambda name: name or "own")
-def given(request, text):
+@pytest.fixture(params=CASES, ids=" ".join)
+def given(request):
     """A recommendation for a run of 24 updates."""
-    changes = {"schedule": text, "updates": UPDATES, "epochs": EPOCHS, "lr": 0.02}
-    return replace(sgd(), optimizer=request.param, **changes)
+    name, optimizer = request.param
+    text = SCHEDULES[name]
+    return replace(
+        sgd(), schedule=text, optimizer=optimizer, updates=UPDATES, epochs=EPOCHS, lr=0.02
+    )
 
 
 def lines_of(given, library):
@@ -135,6 +133,10 @@ def test_keras(given):
         assert model.used == wanted(given)
 
 
+@pytest.mark.filterwarnings(
+    "ignore:.*does not have many workers",
+    "ignore:.*isinstance.treespec, LeafSpec",  # Lightning 2.6 with torch 2.13
+)
 def test_lightning(given, tmp_path):
     torch, lightning = pytest.importorskip("torch"), pytest.importorskip("lightning")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -165,12 +167,6 @@ def test_lightning(given, tmp_path):
         with watched() as used:
             trainer.fit(Module(), data)
         assert used == wanted(given)
-
-
-test_lightning = pytest.mark.filterwarnings(
-    "ignore:.*does not have many workers",
-    "ignore:.*isinstance.treespec, LeafSpec",  # Lightning 2.6 with torch 2.13
-)(test_lightning)
 
 
 def test_transformers(given, tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stepsize.errors import InputError
-from stepsize.finder import DEFAULT_LADDER
+from stepsize.finder import DEFAULT_LADDER, FindOptions
 
 if TYPE_CHECKING:
     from stepsize.adapters.torch import Recipe
@@ -75,7 +75,9 @@ def add_ladder(parser: argparse.ArgumentParser) -> None:
 def add_search(parser: argparse.ArgumentParser) -> None:
     """How to search."""
     group = parser.add_argument_group("search")
-    group.add_argument("--repeats", type=int, default=3, metavar="N", help="default 3")
+    group.add_argument(
+        "--repeats", type=int, default=FindOptions.repeats, metavar="N", help="sweeps, default 1"
+    )
     group.add_argument(
         "--stop",
         action="append",

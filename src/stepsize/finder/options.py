@@ -11,8 +11,8 @@ from typing import Any, final
 from stepsize.errors import InputError, require
 from stepsize.rangetest import Geometric, Ladder, OnPoint, Rise, StopRule, as_ladder, parse_stop
 
-#: Seven decades in a hundred updates.
-DEFAULT_LADDER = Geometric(1e-6, 10.0, rates=100)
+#: Seven decades in three hundred updates: one slow climb tells more than three fast ones.
+DEFAULT_LADDER = Geometric(1e-6, 10.0, rates=300)
 
 
 @final
@@ -40,7 +40,7 @@ class FindOptions:
     """
 
     ladder: Ladder = DEFAULT_LADDER
-    repeats: int = 3
+    repeats: int = 1
     stop: tuple[StopRule, ...] = (Rise(),)
     equal_start: bool = False
     held_out_every: int = 0

@@ -217,7 +217,7 @@ def _draw_names(axes: Axes, view: TuneView) -> None:
             xytext=(8, 0),
             textcoords="offset points",
             size=9,
-            color=arm.style.colour,
+            color=INK,
             weight="bold" if arm.winner else "normal",
             va="center_baseline",
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},

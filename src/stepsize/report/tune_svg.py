@@ -130,7 +130,7 @@ class _Box:
             x = self.x(share)
             parts.append(
                 f'<line class="grid" x1="{x:.1f}" y1="{_TOP}" x2="{x:.1f}" y2="{_FOOT}"/>'
-                + label(min(x, _WIDTH - 3.6 * len(tick.text)), _FOOT + 17, tick.text, "middle")
+                + label(min(x, _WIDTH - 4.4 * len(tick.text)), _FOOT + 17, tick.text, "middle")
             )
         return "".join(parts)
 
@@ -194,9 +194,8 @@ def _names(view: TuneView, box: _Box) -> Iterable[str]:
     for arm, place in zip(named, spread(heights, gap), strict=True):
         x = box.x(view.time(arm.points[-1][0])) + 9
         name = shorten(plain_text(arm.name), max(4, int((_WIDTH - x) / 7)))
-        kind = "name strong" if arm.winner else "name"
         text = label(x, box.y(place) + 4, name, "start")
-        yield text.replace("<text ", f'<text class="{kind} arm-{arm.number}" ', 1)
+        yield f'<g class="strong">{text}</g>' if arm.winner else text
 
 
 def _answer(view: TuneView, box: _Box, top: float, foot: float) -> str:

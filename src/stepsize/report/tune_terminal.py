@@ -113,5 +113,5 @@ def _next(recommendation: Recommendation) -> Iterator[str]:
         return
     yield "In PyTorch:"
     yield f"{_GAP}{one_line(recommendation)}"
-    yield check_words(recommendation)
+    yield from textwrap.wrap(check_words(recommendation), _WIDTH, subsequent_indent=_GAP)
     yield f"{_GAP}{check_command(recommendation)}"

@@ -28,6 +28,9 @@ _LOG_FACTOR = 10.0
 #: by more than this factor.
 _WIDEST, _WIDEST_FOR_START = 2.5, 1.6
 _MARGIN = 0.05
+#: Differences below this share of the loss itself are rounding, and smaller losses are 0 to the
+#: arithmetic of axes.
+_CONSTANT, _LEAST = 1e-9, 1e-100
 #: What the lines and marks are; their colour is the rate's.
 _LEGEND = {
     "winner": "nearest to the answer",
@@ -202,23 +205,32 @@ def _loss_axis(
         return Axis(0.0, 1.0, False, ())
     core += expected or []
     every += expected or []
-    log = min(every) > 0 and max(core) / min(core) >= _LOG_FACTOR
+    log = min(every) > _LEAST and max(core) / min(core) >= _LOG_FACTOR
     scale = math.log if log else float
     placed = [scale(loss) for loss in every]
     low, high = focus([scale(loss) for loss in core], placed)
     low = min(placed)
     tops = [(max(placed), _WIDEST)]
-    if start is not None and (start > 0 or not log):
+    if start is not None and (start > _LEAST or not log):
         tops.append((scale(start), _WIDEST_FOR_START))
     for top, widest in tops:
         if high < top <= low + widest * (high - low):
             high = top
-    margin = _MARGIN * (high - low) or 0.05 * abs(high) or 0.5
-    low, high = low - margin, high + margin
+    low, high = _widened(low, high)
     if log:
         low, high = math.exp(low), math.exp(high)
         return Axis(low, high, True, rate_ticks(low, high))
     return Axis(low, high, False, even_ticks(low, high))
+
+
+def _widened(low: float, high: float) -> tuple[float, float]:
+    """With a margin; a constant gets any window around it."""
+    size = max(abs(low), abs(high))
+    if high - low <= max(_CONSTANT * size, _LEAST):
+        span = 0.1 * size if size > _LEAST else 1.0
+        return low - span / 2, high + span / 2
+    margin = _MARGIN * (high - low)
+    return low - margin, high + margin
 
 
 def _span(arms: Sequence[ArmView], updates: int) -> tuple[float, float]:

@@ -203,8 +203,8 @@ def attempts(recommendation: Recommendation) -> tuple[tuple[str, str], ...]:
 def check_words(recommendation: Recommendation) -> str:
     """What the command of :func:`check_command` is for."""
     first = plain_text(recommendation.optimizer)
-    given = f"With {first} as the task's optimizer, over" if first else "Over"
-    return f"{given} several seeds; add schedules that you trust:"
+    given = f"With {first} in the task, over" if first else "Over"
+    return f"{given} several seeds, beside schedules that you trust:"
 
 
 def check_command(recommendation: Recommendation) -> str:

@@ -51,8 +51,11 @@ class Shape:
 
     @property
     def drop(self) -> float:
-        """How far the smoothed loss falls from its start."""
-        return self.start - self.value[self.lowest]
+        """How far the loss falls from its start.
+
+        The lowest of many noisy values lies below the truth, by about half its standard error.
+        """
+        return self.start - self.value[self.lowest] - 0.5 * self.error[self.lowest]
 
     def crossing(self, fraction: float) -> float | None:
         """log10 of the rate where the loss has made ``fraction`` of its fall, for the last time.

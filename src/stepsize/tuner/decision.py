@@ -13,6 +13,10 @@ from stepsize.tuner.seen import Seen
 #: Arms whose loss is above the best by at most this share of what the best has gained count as
 #: good; the lowest of them is taken, because a rate that is too high costs more than one too low.
 AS_GOOD = 0.03
+#: The same where the arms' rates have decayed, which takes most of the noise away.
+AS_GOOD_DECAYED = 0.015
+#: Less than this share of what the training loss gains is nothing gained in validation.
+GENERALISES = 0.1
 #: Losses further than this share of the gain above the best do not bend the parabola more.
 CAP = 0.3
 #: What a difference between two arms shrinks to when the trainings are twice as long.
@@ -40,14 +44,14 @@ class Decision:
     stop_at: int | None = None
 
 
-def lowest_of_the_best(losses: Mapping[int, float], start: float) -> int:
+def lowest_of_the_best(losses: Mapping[int, float], start: float, as_good: float = AS_GOOD) -> int:
     """The lowest rate whose loss is as good as the best, but for a share of the gain.
 
     >>> lowest_of_the_best({-2: 0.51, 0: 0.50, 2: 0.7}, start=1.0)
     -2
     """
     best = min(losses.values())
-    near = best + AS_GOOD * max(start - best, 0.0)
+    near = best + as_good * max(start - best, 0.0)
     return min(step for step, loss in losses.items() if loss <= near)
 
 
@@ -57,7 +61,11 @@ def decide(seen: Seen, last_rung: int) -> Decision | None:
     if rung is None:
         return None
     losses = seen.at(rung)
-    arm = lowest_of_the_best(losses, seen.start)
+    decayed = {step: loss for (step, at), loss in seen.after_decay.items() if at == rung}
+    if len(decayed) > 1 and any(map(math.isfinite, decayed.values())):
+        arm = lowest_of_the_best(decayed, seen.start, AS_GOOD_DECAYED)
+    else:
+        arm = lowest_of_the_best(losses, seen.start)
     early = stops_early(seen, rung)
     if early is not None:
         return Decision(float(early), early, rung, stop_at=rung - 1)
@@ -67,15 +75,19 @@ def decide(seen: Seen, last_rung: int) -> Decision | None:
 
 
 def stops_early(seen: Seen, rung: int) -> int | None:
-    """The arm that was as good after half the updates as after all, once its rate had decayed.
+    """The arm for which twice the updates were of no use; None while longer trainings still gain.
 
-    None while longer trainings still gain.
+    Its validation loss after the decay, and that of every arm at the rung, is no better than it was
+    at half the updates, or better by less than a tenth of what its training loss has gained.
     """
-    before = {step: loss for (step, at), loss in seen.after_decay.items() if at == rung - 1}
     now = {step: loss for (step, at), loss in seen.after_decay.items() if at == rung}
     best_now = min([*now.values(), *seen.at(rung).values()], default=math.inf)
-    stopped = (s for s, loss in before.items() if min(now.get(s, -math.inf), best_now) >= loss)
-    return next(stopped, None)
+    for (step, at), loss in seen.after_decay.items():
+        if at == rung - 1 and step in now:
+            learned = seen.train[step, at].train_loss - seen.train[step, rung].train_loss
+            if loss - min(now[step], best_now) <= GENERALISES * max(learned, 0.0):
+                return step
+    return None
 
 
 def _valley(seen: Seen, arm: int, rung: int) -> dict[int, float]:

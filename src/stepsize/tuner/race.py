@@ -44,6 +44,7 @@ class Race:
         self._readings: dict[Entry, list[Reading]] = {}
         self._stages: dict[Entry, str] = {}
         self._spent: dict[Entry, int] = {}
+        self._stands: dict[Entry, int] = {}  # updates that are not to be made again
         self.seen = Seen(math.nan, plan.updates, plan.rungs)
 
     def begin(self) -> None:
@@ -88,11 +89,11 @@ class Race:
 
     def fork(self, entry: Entry, onto: Entry, updates: int, stage: str) -> float:
         """The loss of ``onto``, which begins where ``entry`` stands, after ``updates``."""
-        begun = self._readings[entry][-1].updates
-        self._need(updates - begun)
+        self._need(updates - self._stands[entry])
         self.trainer.branch(entry, onto)
-        reading = self._advance(onto, updates, stage, begun)
-        self.trainer.drop(onto)
+        self._stands[onto] = self._stands[entry]
+        reading = self._advance(onto, updates, stage)
+        self._drop(onto)
         return reading.val_loss
 
     def other(self, entry: Entry, updates: int, stage: str) -> float:
@@ -105,7 +106,11 @@ class Race:
 
     def drop(self, step: int) -> None:
         """Forget the state of an arm that is out."""
-        self.trainer.drop(self._trunk(step))
+        self._drop(self._trunk(step))
+
+    def _drop(self, entry: Entry) -> None:
+        self.trainer.drop(entry)
+        self._stands.pop(entry, None)
 
     def arms(self, kept: frozenset[int]) -> tuple[RaceArm, ...]:
         """The arms for the record; ``kept`` are those that were in until the end."""
@@ -135,14 +140,14 @@ class Race:
             "slower" if self._stages[entry] == "race" and entry.schedule not in levels else "kept"
         )
 
-    def _advance(self, entry: Entry, updates: int, stage: str, begun: int = 0) -> Reading:
+    def _advance(self, entry: Entry, updates: int, stage: str) -> Reading:
         readings = self._readings.get(entry, [])
-        done = readings[-1].updates if readings else begun
         if readings and not math.isfinite(readings[-1].val_loss):
             return readings[-1]  # it is over
-        self._need(updates - done)
+        self._need(updates - self._stands.get(entry, 0))
         before = self.trainer.spent
         reading = self.trainer.advance(entry, updates)
+        self._stands[entry] = reading.updates
         self._readings.setdefault(entry, []).append(reading)
         self._stages.setdefault(entry, stage)
         self._spent[entry] = self._spent.get(entry, 0) + self.trainer.spent - before

@@ -153,13 +153,26 @@ def _chosen(race: Race, decision: Decision, others: tuple[Rival, ...]) -> _Chose
             expected.mean + shift, (expected.ci95[0] + shift, expected.ci95[1] + shift)
         )
         return _Chosen(rival.schedule, rival.lr, rival.optimizer, moved, rival.reason)
-    share = rungs[decision.rung] / race.plan.updates
-    reason = (
-        f"Of {len(race.seen.at(0))} rates a decade apart and those between the best of them, this "
-        f"one was lowest in validation loss after {share:.0%} of the training; warm-up, level and "
-        "decay to zero is the schedule whose best rate depends least on the length."
-    )
-    return _Chosen(level_and_decay(lr), lr, "", expected, reason)
+    return _Chosen(level_and_decay(lr), lr, "", expected, _reason(race, decision))
+
+
+def _reason(race: Race, decision: Decision) -> str:
+    """Why this rate."""
+    losses = race.seen.at(decision.rung)
+    best = min(losses, key=lambda step: (losses[step], step))
+    share = race.plan.rungs[decision.rung] / race.plan.updates
+    arm = race.scale.lr(decision.arm)
+    said = f"Of {len({step for step, _ in race.seen.level})} rates, {arm:g} "
+    if best == decision.arm:
+        said += f"had the lowest validation loss after {share:.0%} of the training."
+    else:
+        said += (
+            f"was about as good as the best ({race.scale.lr(best):g}) after {share:.0%} of the "
+            "training; of such, the lowest is taken, because too high costs more than too low."
+        )
+    if race.scale.lr(decision.step) != arm:
+        said += " The answer lies between it and its neighbours, where a parabola is lowest."
+    return said
 
 
 def _early_reason(race: Race, decision: Decision, updates: int) -> str:

@@ -55,10 +55,10 @@ def _bracket(race: Race) -> int:
 
 
 def _lowest(race: Race, rung: int, *steps: int) -> int:
-    """Train these arms to a rung, forget the others; the lowest of those as good as the best."""
+    """Train these arms to a rung, forget those far off; the lowest of those as good as the best."""
     losses = {step: race.loss(step, rung) for step in steps}
     for step in race.seen.at(rung - 1):
-        if step not in losses:
+        if abs(step - steps[0]) > PER_DECADE:
             race.drop(step)
     if rung == 1:  # half a decade is far when the trainings are this short
         return min(losses, key=lambda step: (losses[step], step))

@@ -21,7 +21,7 @@ PALE = """() => {
   while (words.nextNode()) {
     const element = words.currentNode.parentElement;
     const said = words.currentNode.data.trim().slice(0, 40);
-    if (!said || element.closest("script, [hidden], :disabled, .spoken")) continue;
+    if (!said || element.closest("script, title, [hidden], :disabled, .spoken")) continue;
     const style = getComputedStyle(element);
     const ink = element.closest("svg") ? style.fill : style.color;
     const [a, b] = [light(numbers(ink)), light(behind(element))].sort((x, y) => y - x);

@@ -29,7 +29,7 @@ def find_lr(
     loader: Iterable[Any],
     *,
     ladder: Ladder | Iterable[float] = DEFAULT_LADDER,
-    repeats: int | None = None,
+    repeats: int = 1,
     stop: StopRule | str | Iterable[StopRule | str] = "rise",
     equal_start: bool = False,
     held_out: Iterable[Any] | None = None,
@@ -62,8 +62,7 @@ def find_lr(
         loader: an iterable of batches of any kind, with or without ``len``; started again when
             it ends. Tensors in batches are moved to the model's device.
         ladder: the rates: ``Geometric``, ``Linear``, ``Segments`` or a rising list.
-        repeats: sweeps over different batches, for the interval: 3, or 1 when the loader is a
-            generator, whose batches cannot be given back.
+        repeats: sweeps over different batches, for a narrower interval.
         stop: ``"rise"`` (default), ``"4x-best"``, ``"loss>V"``, ``"lr>V"``, ``"never"``, a rule, or
             several; NaN and infinity always stop.
         equal_start: judge every rate from the same weights and batches (one more update a rate).
@@ -112,7 +111,7 @@ def find_lr(
     options = FindOptions.of(
         ladder,
         stop,
-        repeats=(1 if batches.one_shot else 3) if repeats is None else repeats,
+        repeats=repeats,
         equal_start=equal_start,
         held_out_every=_held_out_every(held_out, held_out_every),
         refine=refine,

@@ -1,6 +1,8 @@
 """Arms trained in parts, in one living task, have the numbers of trainings of their own."""
 
+import gc
 import math
+import multiprocessing
 import random
 import signal
 
@@ -8,7 +10,17 @@ import numpy as np
 import pytest
 import torch
 from adapters.fingerprint import Fingerprint
-from adapters.torch.trials import BATCH, LOADERS, LOSSES, batches, maker, run, tensors, trial_of
+from adapters.torch.trials import (
+    BATCH,
+    LOADERS,
+    LOSSES,
+    Own,
+    batches,
+    maker,
+    run,
+    tensors,
+    trial_of,
+)
 from adapters.zoo import MODELS, OPTIMIZERS, WIDTH, mse
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -89,6 +101,30 @@ def test_dropout_batch_norm_and_a_shuffled_loader(tmp_path, parts):
     """Also update by update: each training loss is then one of a logged update."""
     outcomes = check(tmp_path, maker(both, "adam", "global"), parts)
     assert outcomes[0].losses != outcomes[1].losses
+
+
+@pytest.mark.parametrize("name", ["noisy", "counting", "persistent workers"])
+def test_one_arm_alone(tmp_path, name):
+    """It stays where it is between two parts, whatever the caller draws there."""
+    check(tmp_path, maker(both, "adam", name), texts=SCHEDULES[:1])
+
+
+class Ending(Own):
+    """Does something when a pass is given up, too."""
+
+    def begin(self, seed):
+        self.passes = 0
+
+    def order(self):
+        try:
+            for row in range(5):
+                yield (row * (self.passes + 1)) % 5
+        finally:
+            self.passes += 1
+
+
+def test_a_loader_that_hears_of_the_end_of_a_pass(tmp_path):
+    check(tmp_path, maker(train=Ending))
 
 
 # An embedding with max_norm writes to its weights whenever it is used: also when it is evaluated.
@@ -197,8 +233,8 @@ def metered(seed):
     ("fields", "made"),
     [
         ({"train": lambda seed: InPlace("list")}, 1),
-        ({"train": lambda seed: InPlace("tensor")}, 3),
-        ({"loss": metered}, 2),
+        ({"train": lambda seed: InPlace("tensor")}, 4),
+        ({"loss": metered}, 3),
     ],
 )
 def test_tasks_that_have_to_be_made_anew(tmp_path, fields, made):
@@ -215,7 +251,7 @@ def test_tasks_that_have_to_be_made_anew(tmp_path, fields, made):
             reading = trainer.advance(entry_of(text), 5)
             assert reading.train_loss == math.fsum(outcome.losses[:5]) / 5
             assert reading.val_loss == pytest.approx(outcome.history[0][2]["val_loss"])
-    assert len(calls) >= made
+    assert len(calls) == made
 
 
 def test_the_task_is_made_once_for_each_seed():
@@ -249,8 +285,9 @@ def readings_of(make, order, parts=(2, 7, 15), texts=SCHEDULES, start_first=Fals
         return found, trainer.start_loss()
 
 
-def test_the_order_of_the_arms_does_not_matter():
-    make = maker(both, "adam", "noisy", "callable")
+@pytest.mark.parametrize("model", [both, "embedding", "lstm", "bookkeeper"])
+def test_the_order_of_the_arms_does_not_matter(model):
+    make = maker(model, "adam", "noisy", "callable")
     assert readings_of(make, (0, 1, 2)) == readings_of(make, (2, 0, 1), start_first=True)
 
 
@@ -518,3 +555,31 @@ def test_a_shuffled_validation_is_the_same_each_time():
         whole = trainer.advance(other, 4)
     with trainer_of(maker(**val), evaluation_share=0.01) as trainer:
         assert trainer.advance(other, 4) == whole
+
+
+# -- what is left in memory ---------------------------------------------------------------------
+
+
+def tensors_alive():
+    gc.collect()
+    return sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects())
+
+
+def test_arms_that_were_dropped_or_have_ended_leave_nothing():
+    with trainer_of(maker(both, "adam")) as trainer:
+        trainer.advance(entry_of("constant(0.01)"), 15)
+        before = tensors_alive()
+        for number in range(1, 6):
+            trainer.advance(entry_of(f"constant(0.0{number}2)"), 15)
+            trainer.advance(entry_of(f"constant(0.0{number}3)"), 4)
+            trainer.drop(entry_of(f"constant(0.0{number}3)"))
+        trainer.advance(entry_of("constant(0.02)"), 15)
+        assert tensors_alive() == before
+
+
+def test_worker_processes_end():
+    with trainer_of(maker(loader="persistent workers")) as trainer:
+        trainer.advance(entry_of(SCHEDULES[0]), 3)
+        assert multiprocessing.active_children()
+    gc.collect()
+    assert multiprocessing.active_children() == []

@@ -6,7 +6,6 @@ import contextlib
 import functools
 import math
 import signal
-import statistics
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Self, final
 
@@ -45,6 +44,9 @@ class TorchArmTrainer:
     epochs, bit for bit, in whatever order the arms are trained. All arms of a seed share one living
     task; the states of those that may go on are kept in the CPU's memory. The caller's random
     states are untouched, and the recipe's scaler is given back as it was.
+
+    ``spent`` also counts what schedule-free optimizers need before they are judged: forward passes
+    that renew the statistics of batch normalisation, as updates that compute as much.
 
     After an error or a Ctrl-C, which waits for the end of an update, every arm stands where its
     last reading was taken.
@@ -255,7 +257,8 @@ def _standard_error(losses: Sequence[float]) -> float:
     """Of the mean; 0 for a single loss, of which nothing is known."""
     if len(losses) < 2:
         return 0.0
-    return statistics.stdev(losses) / math.sqrt(len(losses))
+    mean = math.fsum(losses) / len(losses)
+    return math.dist(losses, [mean] * len(losses)) / math.sqrt(len(losses) * (len(losses) - 1))
 
 
 def _key(entry: Entry) -> tuple[int, str]:

@@ -89,10 +89,11 @@ class Vessel:
             self._training = training = self._begun(self._make())
         self._here = None  # until all is done
         training.follow(schedule)
-        content = taken_back(state)
         if at_once:
-            training.put_globals(content)
+            training.put_globals(*map(taken_back, (state["random"], state["state"]["scaler"])))
         else:
+            training.task.optimizer.state.clear()  # its memory is needed for the state that comes
+            content = taken_back(state)
             training.resume(content, on_change="ignore")
             training.replay(content)
         self._here = state

@@ -179,13 +179,15 @@ class Training:
         self._state.put_objects(content["state"])  # the loader may share some
         random_record.put(content["random"])
 
-    def put_globals(self, content: dict[str, Any]) -> None:
-        """Go on at ``content``, where everything is but what others use too.
+    def put_globals(self, random: dict[str, Any], scaler: Any) -> None:
+        """Go on where nothing has changed but what others use too.
 
-        These are the global random generators and the scaler.
+        Args:
+            random: the states of the global generators, out of a content.
+            scaler: the state of the scaler, out of a content.
         """
-        random_record.put(content["random"])
-        self._state.put_scaler(content["state"])
+        random_record.put(random)
+        self._state.put_scaler(scaler)
 
     @property
     def can_go_back(self) -> bool:

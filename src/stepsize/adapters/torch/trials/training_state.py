@@ -54,16 +54,16 @@ class TrainingState:
         self._optimizer.load_state_dict(state["optimizer"])
         _uncast(self._optimizer, state["optimizer"])
         self._scheduler.load_state_dict(state["scheduler"], on_change)
-        self.put_scaler(state)
+        self.put_scaler(state["scaler"])
 
     def put_objects(self, state: dict[str, Any]) -> None:
         """Bring the weights, the buffers and what the user's code keeps into ``state``."""
         self._objects.put(state["objects"])
 
-    def put_scaler(self, state: dict[str, Any]) -> None:
-        """Bring the scaler into ``state``."""
+    def put_scaler(self, state: Any) -> None:
+        """Bring the scaler, if there is one, into ``state``."""
         if self._scaler is not None:
-            self._scaler.load_state_dict(state["scaler"])
+            self._scaler.load_state_dict(state)
 
 
 def _uncast(optimizer: Optimizer, saved: dict[str, Any]) -> None:
