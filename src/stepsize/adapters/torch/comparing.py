@@ -86,11 +86,12 @@ class Comparing:
         self.watcher.entered(self.store, comparison)
         self._conduct(trials)
         result = result_of(self.store, comparison)
-        with locked(self._lock()):  # another process may be at the same point
-            chosen = self._chosen(result, key, trials, ids)
-            why = self._read_test(key, chosen) if chosen else ()
-        result = result_of(self.store, comparison)
-        result = replace(result, notes=(*result.notes, *why))
+        if self._chosen(result, key, trials, ids):
+            with locked(self._lock()):  # another process may be at the same point
+                chosen = self._chosen(result, key, trials, ids)
+                why = self._read_test(key, chosen) if chosen else ()
+            result = result_of(self.store, comparison)
+            result = replace(result, notes=(*result.notes, *why))
         self.store.finish_comparison(comparison, result.to_dict())
         return result
 
