@@ -21,8 +21,15 @@ def noisy_probe(repeat, loss=sigmoid_fall, sigma=0.02):
     return Function(lambda lr: loss(lr) + draw.gauss(0.0, sigma))
 
 
-def test_repeats_are_pooled_and_their_cost_is_told():
+def test_one_slow_sweep_is_the_default():
     result = find(noisy_probe)
+    assert result.verdict == "ok"
+    assert len(result.repeats) == 1
+    assert result.settings["ladder"] == repr(Geometric(1e-6, 10.0, 300))
+
+
+def test_repeats_are_pooled_and_their_cost_is_told():
+    result = find(noisy_probe, FindOptions(repeats=3))
     assert result.verdict == "ok"
     assert len(result.repeats) == 3
     assert result.updates == sum(len(curve) for curve in result.repeats)
@@ -30,7 +37,6 @@ def test_repeats_are_pooled_and_their_cost_is_told():
     low, high = result.interval
     assert low < result.lr < high
     assert result.settings["seed"] == 0
-    assert result.settings["ladder"] == repr(Geometric(1e-6, 10.0, 100))
 
 
 def test_the_same_call_gives_the_same_answer():
@@ -38,7 +44,7 @@ def test_the_same_call_gives_the_same_answer():
 
 
 def test_identical_repeats_count_once_and_a_note_says_so():
-    result = find(lambda repeat: Function(sigmoid_fall))
+    result = find(lambda repeat: Function(sigmoid_fall), FindOptions(repeats=3))
     assert len(result.repeats) == 1
     assert result.notes
 
@@ -82,7 +88,7 @@ def test_the_refined_ladder_reaches_the_divergence():
 
 def test_time_that_is_up_ends_the_repeats_and_a_note_says_so():
     now = iter(range(10**6))
-    options = FindOptions(max_seconds=120.0, clock=lambda: next(now))
+    options = FindOptions(repeats=3, max_seconds=400.0, clock=lambda: next(now))
     result = find(noisy_probe, options)
     assert len(result.repeats) == 1
     assert result.notes

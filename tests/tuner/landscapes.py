@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from stepsize.records import Reading
 from stepsize.tuner import TuneOptions, recommend
+from stepsize.tuner.alternatives import PEAKS
 from stepsize.tuner.rates import CENTRES
 
 #: Where the search of these trainings begins.
@@ -94,11 +95,12 @@ class Landscape:
         learned = 1.0 - 1.0 / (1.0 + 40.0 * updates / self.updates)
         learned *= math.exp(-0.5 * (self._off(entry, updates) / self.width) ** 2)
         level = self.wobble * entry.schedule(updates - 1) / entry.lr
-        better = self.better.get(entry.optimizer or str(entry.schedule).split("(")[1], 0.0)
+        better = self.better.get(entry.optimizer or kind_of(entry.schedule), 0.0)
         return 2.3 - self.gain * (learned * (1.0 - level) + better)
 
     def _off(self, entry, updates):
-        return math.log10(entry.lr / self.best) + self.drift * math.log10(updates / self.updates)
+        place = math.log10(entry.lr / self.best / PEAKS.get(kind_of(entry.schedule), 1.0))
+        return place + self.drift * math.log10(updates / self.updates)
 
     def _reading(self, entry, done, made):
         loss = self.loss(entry, made)
@@ -115,12 +117,19 @@ class Landscape:
         return random.Random(f"{self.noise_seed} {key}")
 
 
+def kind_of(schedule):
+    """``"wsd"``, or what comes after a warm-up."""
+    first, second, *_ = str(schedule).split("(")
+    return first if first == "wsd" else second
+
+
 def answer_of(landscape, budget=1.0, **options):
     return recommend(landscape, TuneOptions(budget, **options), task="a landscape")
 
 
 def decades_off(answer, landscape):
-    return abs(math.log10(answer.lr / landscape.best))
+    """Between the recommended peak and the best of such a schedule."""
+    return abs(math.log10(answer.lr / landscape.best / PEAKS.get(kind_of(answer.schedule), 1.0)))
 
 
 @st.composite

@@ -78,11 +78,14 @@ def test_so_it_does_with_a_small_budget(valley, budget):
 
 @given(valleys(), st.floats(-8, 8))
 def test_a_rate_to_begin_around_moves_only_the_place_where_it_begins(valley, decades):
-    """However far off everything is, the answer is that of the same valley at the centre."""
+    """However far off everything is, the answer is that of the same valley at the centre.
+
+    But for rates between two arms that are as good: the rounding of their digits decides.
+    """
     here = answer_of(valley)
     there = valley.fresh(best=valley.best * 10.0**decades)
     moved = answer_of(there, around=CENTRE * 10.0**decades)
-    assert moved.lr / here.lr == pytest.approx(10.0**decades, rel=0.02)
+    assert abs(math.log10(moved.lr / here.lr) - decades) <= 0.25
 
 
 @given(

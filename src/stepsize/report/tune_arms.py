@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean
@@ -199,6 +200,10 @@ def share_of(value: float, ends: tuple[float, float]) -> float:
     return math.log(value / ends[0]) / math.log(ends[1] / ends[0])
 
 
-def _kind(schedule: str) -> str:
-    """What sort of schedule a text is: itself without its numbers."""
-    return "".join(char for char in schedule if not (char.isdigit() or char in ".-+"))
+def _kind(schedule: str) -> tuple[str, ...]:
+    """What sort of schedule a text is: the kinds in it.
+
+    >>> _kind("warmup(linear(0.17, steps=950), steps=50)")
+    ('warmup', 'linear')
+    """
+    return tuple(re.findall(r"\w+(?=\()", schedule))

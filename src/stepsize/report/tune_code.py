@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 from stepsize.errors import StepsizeError
 from stepsize.records import Recommendation
+from stepsize.report.tune_formula import formula
 from stepsize.report.wording import plain_text
-from stepsize.schedules import parse
+from stepsize.schedules import Schedule, parse
 from stepsize.schedules.bridges import write
 from stepsize.schedules.bridges.record import Exported, is_call
 
@@ -90,6 +92,16 @@ def one_line(recommendation: Recommendation) -> str:
     )
 
 
+class _Scheduler(NamedTuple):
+    """A scheduler of torch: what to import, to define, to write, the optimizer's rate, remarks."""
+
+    imports: str
+    defined: str
+    made: str
+    lr: float | None
+    remarks: tuple[str, ...]
+
+
 class _Given:
     """What all libraries are told."""
 
@@ -105,16 +117,35 @@ class _Given:
             self.comment = "" if self.name == self.other else f"  # {self.other} in its place"
         text = recommendation.schedule or ""
         self.parse = _broken(f"schedule = ss.schedules.parse({_quoted(text)})")
-        self._text = text
+        self.schedule: Schedule | None = None
+        with suppress(StepsizeError):
+            # A function named in a text is not called: the text may come from anyone.
+            self.schedule = parse(text, steps=self.updates)
 
     def export(self, library: str) -> tuple[Exported | None, tuple[str, ...]]:
         """The library's own schedule, and remarks; None with the reason where it has no equal."""
+        if self.schedule is None:
+            return None, ()
         try:
-            # A function named in a text is not called: the text may come from anyone.
-            call = write(parse(self._text, steps=self.updates), library, self.updates)
+            call = write(self.schedule, library, self.updates)
         except StepsizeError as error:
             return None, (plain_text(str(error).partition(" Use it as it is")[0]),)
         return call, call.differences
+
+    def torch_scheduler(self) -> _Scheduler | None:
+        """torch's own scheduler, or its ``LambdaLR`` with the formula written out."""
+        call, remarks = self.export("torch")
+        if call is not None:
+            made = _broken(f"scheduler = {call}")
+            return _Scheduler(_imported(_TORCH_SCHEDULERS, call), "", made, call.lr, remarks)
+        lines = "" if self.schedule is None else formula(self.schedule, self.updates)
+        if not lines:
+            return None
+        imports = f"from {_TORCH_SCHEDULERS} import LambdaLR"
+        imports = f"import math\n\n{imports}" if "math." in lines else imports
+        said = ("torch multiplies the optimizer's rate by the function, so that rate is 1.",)
+        made = "scheduler = LambdaLR(optimizer, rate)"
+        return _Scheduler(imports, f"\n\n\n{lines}", made, 1.0, said)
 
     def torch_optimizer(self, model: str, rate: float | None = None) -> str:
         """A line that makes the optimizer, with the peak where its rate does not matter."""
@@ -139,16 +170,15 @@ def _torch(given: _Given) -> _Lines:
         f"{given.torch_optimizer('model') if given.other else own}\n{given.parse}\n"
         f"{_scheduled(given)}{loop}"
     )
-    call, remarks = given.export("torch")
-    if call is None:
-        return code, "", remarks
-    own = f'for group in optimizer.param_groups:\n    group["lr"] = {call.lr!r}'
+    found = given.torch_scheduler()
+    if found is None:
+        return code, "", given.export("torch")[1]
+    own = f'for group in optimizer.param_groups:\n    group["lr"] = {found.lr!r}'
     plain = (
-        f"{imports}{_imported(_TORCH_SCHEDULERS, call)}\n\n"
-        f"{given.torch_optimizer('model', call.lr) if given.other else own}\n"
-        f"{_broken(f'scheduler = {call}')}{loop}"
+        f"{_joined(imports, found.imports)}{found.defined}{_gap(found.defined)}"
+        f"{given.torch_optimizer('model', found.lr) if given.other else own}\n{found.made}{loop}"
     )
-    return code, plain, remarks
+    return code, plain, found.remarks
 
 
 def _keras(given: _Given) -> _Lines:
@@ -181,15 +211,14 @@ def _lightning(given: _Given) -> _Lines:
         f"    {given.torch_optimizer('self')}\n{_indented(given.parse)}\n"
         f"{_indented(_scheduled(given))}\n{_CONFIGURED}"
     )
-    call, remarks = given.export("torch")
-    if call is None:
-        return code, "", remarks
+    found = given.torch_scheduler()
+    if found is None:
+        return code, "", given.export("torch")[1]
     plain = (
-        f"import torch\n{_imported(_TORCH_SCHEDULERS, call)}{head}"
-        f"    {given.torch_optimizer('self', call.lr)}\n"
-        f"{_indented(_broken(f'scheduler = {call}'))}\n{_CONFIGURED}"
+        f"{_joined('import torch', found.imports)}{found.defined}{head}"
+        f"    {given.torch_optimizer('self', found.lr)}\n{_indented(found.made)}\n{_CONFIGURED}"
     )
-    return code, plain, remarks
+    return code, plain, found.remarks
 
 
 def _transformers(given: _Given) -> _Lines:
@@ -204,12 +233,17 @@ def _transformers(given: _Given) -> _Lines:
         f"{given.torch_optimizer('model')}\n{given.parse}\n{_scheduled(given)}{trainer}"
     )
     call, remarks = given.export("transformers")
-    if call is None:
-        return code, "", remarks
+    imports, defined = "import torch\nimport transformers", ""
+    if call is not None:
+        rate, made = call.lr, _broken(f"scheduler = transformers.{call}")
+    else:
+        found = given.torch_scheduler()
+        if found is None:
+            return code, "", remarks
+        imports = _joined(imports, found.imports)
+        rate, made, defined, remarks = found.lr, found.made, found.defined, found.remarks
     plain = (
-        "import torch\nimport transformers\n\n"
-        f"{given.torch_optimizer('model', call.lr)}\n"
-        f"{_broken(f'scheduler = transformers.{call}')}{trainer}"
+        f"{imports}{defined}{_gap(defined)}{given.torch_optimizer('model', rate)}\n{made}{trainer}"
     )
     return code, plain, remarks
 
@@ -226,6 +260,17 @@ def _optax(given: _Given) -> _Lines:
         return code, "", remarks
     plain = f"import optax\n{_imported('optax', call)}\n\n{_broken(f'rate = {call}')}\n{optimizer}"
     return code, plain, remarks
+
+
+def _joined(first: str, imports: str) -> str:
+    """Imports together, the standard library's before the others."""
+    standard, gap, others = imports.rpartition("\n\n")
+    return f"{standard}{gap}" + "\n".join(filter(None, (first.strip(), others)))
+
+
+def _gap(defined: str) -> str:
+    """Lines left blank after imports, and after a function."""
+    return "\n\n\n" if defined else "\n\n"
 
 
 def _scheduled(given: _Given) -> str:

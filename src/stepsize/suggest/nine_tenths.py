@@ -5,7 +5,7 @@ the steepest point is as badly determined (a slope is noise divided by a small s
 where the smoothed loss crosses a level is well determined, because the curve is steep there, and
 nine tenths of the way down it is close below the largest rate that still works.
 
-The figure 0.9 was chosen on twelve small workloads: see benchmarks/regret/README.md.
+The figure 0.9 was chosen on twelve small workloads: see benchmarks/regret/default_rule.md.
 """
 
 from __future__ import annotations

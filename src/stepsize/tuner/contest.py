@@ -55,11 +55,11 @@ def rivals(race: Race, optimizers: tuple[str, ...]) -> tuple[Rival, ...]:
     """
     decision = decide(race.seen, len(race.plan.rungs) - 1)
     last = len(race.plan.rungs) - 1
-    if decision is None or decision.rung < last or decision.stop_at is not None:
+    if decision is None or decision.rung < last:
         return ()
-    against = race.decayed(decision.arm, last)
+    against = min(loss for (_, at), loss in race.seen.after_decay.items() if at >= last - 1)
     found = [_optimizer(race, name, against) for name in optimizers]
-    if race.plan.schedules:
+    if race.plan.schedules and decision.stop_at is None:
         lr = race.scale.lr(decision.step)
         found += [_schedule(race, kind, lr, against) for kind in ("linear", "cosine")]
     return tuple(found)

@@ -15,8 +15,9 @@ from stepsize.tuner.seen import Seen
 AS_GOOD = 0.03
 #: The same where the arms' rates have decayed, which takes most of the noise away.
 AS_GOOD_DECAYED = 0.015
-#: Less than this share of what the training loss gains is nothing gained in validation.
-GENERALISES = 0.1
+#: Validation gains nothing if it gains less than this share of what the training loss does, and
+#: less than the second share of all that was gained since the start.
+GENERALISES, NO_PROGRESS = 0.1, 0.01
 #: Losses further than this share of the gain above the best do not bend the parabola more.
 CAP = 0.3
 #: What a difference between two arms shrinks to when the trainings are twice as long.
@@ -78,14 +79,15 @@ def stops_early(seen: Seen, rung: int) -> int | None:
     """The arm for which twice the updates were of no use; None while longer trainings still gain.
 
     Its validation loss after the decay, and that of every arm at the rung, is no better than it was
-    at half the updates, or better by less than a tenth of what its training loss has gained.
+    at half the updates, or so little that training longer only fits the training data better.
     """
     now = {step: loss for (step, at), loss in seen.after_decay.items() if at == rung}
     best_now = min([*now.values(), *seen.at(rung).values()], default=math.inf)
     for (step, at), loss in seen.after_decay.items():
         if at == rung - 1 and step in now:
             learned = seen.train[step, at].train_loss - seen.train[step, rung].train_loss
-            if loss - min(now[step], best_now) <= GENERALISES * max(learned, 0.0):
+            slack = min(GENERALISES * max(learned, 0.0), NO_PROGRESS * (seen.start - loss))
+            if loss - min(now[step], best_now) <= slack:
                 return step
     return None
 

@@ -55,12 +55,12 @@ class RacePlan:
         >>> RacePlan.of(3200, 1.0, 0.0).rungs
         (103, 206, 412, 825)
         """
-        schedules = budget >= SCHEDULES_FROM
-        units, evaluations = RACE_UNITS, RACE_EVALUATIONS
-        units += 2 * SCHEDULE_UNITS * schedules + OPTIMIZER_UNITS * optimizers
-        evaluations += 2 * SCHEDULE_EVALUATIONS * schedules + OPTIMIZER_EVALUATIONS * optimizers
         most = budget * updates
-        first = (most - evaluations * evaluation_updates) / units
+        schedules = budget >= SCHEDULES_FROM
+        first = _first_rung(most, evaluation_updates, optimizers, schedules)
+        if first < LEAST_UPDATES:  # it may do for the race alone
+            schedules = False
+            first = _first_rung(most, evaluation_updates, optimizers, schedules)
         first = min(first, LAST_RUNG * updates / DOUBLINGS[-1])
         rungs = tuple(math.floor(first * n) for n in DOUBLINGS) if first >= LEAST_UPDATES else ()
         return cls(updates, rungs, most, schedules)
@@ -68,3 +68,31 @@ class RacePlan:
     def cool_down(self, rung: int) -> int:
         """Updates of the cool-down from a rung."""
         return max(1, round(COOL_DOWN * self.rungs[rung]))
+
+
+def least_budget(updates: int, evaluation_updates: float, optimizers: int = 0) -> float | None:
+    """The smallest budget that pays for a race, up to hundredths; None for too short a training.
+
+    >>> least_budget(3200, 0.0), least_budget(29, 0.0)
+    (0.03, None)
+    """
+    if LAST_RUNG * updates / DOUBLINGS[-1] < LEAST_UPDATES:
+        return None
+    units, evaluations = _amounts(optimizers, schedules=False)
+    least = (units * LEAST_UPDATES + evaluations * evaluation_updates) / updates
+    return math.ceil(100 * least + 1e-6) / 100
+
+
+def _first_rung(most: float, evaluation_updates: float, optimizers: int, schedules: bool) -> float:
+    units, evaluations = _amounts(optimizers, schedules)
+    return (most - evaluations * evaluation_updates) / units
+
+
+def _amounts(optimizers: int, schedules: bool) -> tuple[float, int]:
+    """What everything costs, in units of the first rung, and how many evaluations are made."""
+    return (
+        RACE_UNITS + 2 * SCHEDULE_UNITS * schedules + OPTIMIZER_UNITS * optimizers,
+        RACE_EVALUATIONS
+        + 2 * SCHEDULE_EVALUATIONS * schedules
+        + OPTIMIZER_EVALUATIONS * optimizers,
+    )

@@ -17,7 +17,7 @@ from stepsize.tuner.entries import cooled, level_and_decay
 from stepsize.tuner.forecast import Expected, expected_loss, sensitivity
 from stepsize.tuner.learned import abstention
 from stepsize.tuner.options import TuneOptions
-from stepsize.tuner.plan import LEAST_UPDATES, RACE_EVALUATIONS, RACE_UNITS, RacePlan
+from stepsize.tuner.plan import RacePlan, least_budget
 from stepsize.tuner.race import BudgetSpent, Race
 from stepsize.tuner.rates import RateScale
 from stepsize.tuner.search import search
@@ -83,14 +83,17 @@ def recommend(
 
 def _plan(trainer: ArmTrainer, options: TuneOptions) -> RacePlan:
     """The rungs, or why there are none."""
-    evaluation = trainer.evaluation_updates
-    plan = RacePlan.of(trainer.updates, options.budget, evaluation, len(options.optimizers))
+    evaluation, others = trainer.evaluation_updates, len(options.optimizers)
+    plan = RacePlan.of(trainer.updates, options.budget, evaluation, others)
     if not plan.rungs:
-        least = (RACE_UNITS * LEAST_UPDATES + RACE_EVALUATIONS * evaluation) / trainer.updates
+        least = least_budget(trainer.updates, evaluation, others)
         raise InputError(
-            f"A budget of {options.budget:g} trainings of {trainer.updates} updates is too small "
-            f"to tell rates apart. Give a budget of at least {max(least, 0.01):.2g}, or train for "
-            "more epochs."
+            f"A training of {trainer.updates} updates is too short to tell rates apart in a part "
+            "of it. Train for more epochs."
+            if least is None
+            else f"A budget of {options.budget:g} trainings of {trainer.updates} updates is too "
+            f"small to tell rates apart. Give a budget of at least {least:g}, or train for more "
+            "epochs."
         )
     return plan
 
@@ -142,10 +145,6 @@ def _chosen(race: Race, decision: Decision, others: tuple[Rival, ...]) -> _Chose
     expected = expected_loss(race.seen, decision)
     rungs = race.plan.rungs
     better = [rival for rival in others if rival.wins]
-    if decision.stop_at is not None:
-        done, length = rungs[decision.stop_at], race.plan.cool_down(decision.stop_at)
-        schedule = cooled(lr, race.plan.updates, done, length)
-        return _Chosen(schedule, lr, "", expected, _early_reason(race, decision, done + length))
     if better:
         rival = min(better, key=lambda each: each.loss)
         shift = rival.loss - rival.against
@@ -153,6 +152,10 @@ def _chosen(race: Race, decision: Decision, others: tuple[Rival, ...]) -> _Chose
             expected.mean + shift, (expected.ci95[0] + shift, expected.ci95[1] + shift)
         )
         return _Chosen(rival.schedule, rival.lr, rival.optimizer, moved, rival.reason)
+    if decision.stop_at is not None:
+        done, length = rungs[decision.stop_at], race.plan.cool_down(decision.stop_at)
+        schedule = cooled(lr, race.plan.updates, done, length)
+        return _Chosen(schedule, lr, "", expected, _early_reason(race, decision, done + length))
     return _Chosen(level_and_decay(lr), lr, "", expected, _reason(race, decision))
 
 

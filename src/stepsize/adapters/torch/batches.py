@@ -41,7 +41,6 @@ class Batches:
         self.loader = loader
         self.device = device
         self.order: Iterable[Any] = loader
-        self.one_shot = isinstance(loader, Iterator) and not hasattr(loader, "reset")
         self.drawn = 0
         self._iterator: Iterator[Any] | None = None
         self._kept: list[Any] | None = None

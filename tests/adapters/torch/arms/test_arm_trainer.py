@@ -322,6 +322,7 @@ def test_a_branch_of_what_was_never_advanced_begins_at_the_start():
     with trainer_of(maker()) as trainer:
         expected = trainer.advance(other, 4)
     with trainer_of(maker()) as trainer:
+        trainer.advance(other, 2)  # forgotten
         trainer.branch(one, other)
         assert trainer.advance(other, 4) == expected
 
