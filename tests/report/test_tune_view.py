@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report.tune_examples import EXAMPLES, diverged, flat, other_optimizer, recommend, sgd
+from report.tune_examples import EXAMPLES, decays, diverged, flat, other_optimizer, recommend, sgd
 
 from stepsize.records import FATES, STAGES, TUNE_VERDICTS, RaceArm, Reading
 from stepsize.report.tune_arms import colours, winner_of
@@ -88,6 +88,18 @@ def test_the_winner_is_the_nearest_rate_of_the_recommended_kind():
     assert winner_of(replace(given, schedule="one_cycle(0.21)")).lr == 0.21
     assert winner_of(replace(given, optimizer="AdamW")) is None
     assert winner_of(flat()) is None
+
+
+def test_a_decay_on_trial_leaves_the_arm_that_it_went_on_from():
+    view = view_of(decays())
+    trials = [arm for arm in view.arms if arm.arm.stage == "schedule"]
+    assert len(trials) == 2
+    for trial in trials:
+        trunk = next(arm for arm in view.arms if arm.arm.lr == trial.arm.lr)
+        assert trial.line[0] == trial.root == trunk.points[-1]
+        assert not trial.style.strong
+        assert trial not in view.named
+    assert all(arm.root is None for arm in view_of(sgd()).arms)
 
 
 def test_what_is_far_above_is_cut_and_counted():

@@ -263,6 +263,22 @@ def steep(**fields):
     return recommend(arms, 0.21, training=training, expected=expected, **fields)
 
 
+def decays(**fields):
+    """The finalists decay on trial; the answer is in the text form without lengths."""
+    training = Training(updates=264, noise=10)
+    rungs = (6, 13, 26, 52)
+    arms = race(training, half_decades(0.0316, 3.16), rungs, (4, 3, 2, 2))
+    for arm in [arm for arm in arms if arm.fate == "kept"]:
+        text = (
+            f"chain(wsd({arm.lr:g}, warmup_steps=13, stable_steps=39, decay_steps=13), constant(0))"
+        )
+        read = (training.read(arm.lr, 65, gain=3.0),)
+        arms.append(RaceArm(text, arm.lr, "schedule", "kept", read, 13))
+    return recommend(
+        arms, 0.21, training=training, updates=264, epochs=6, schedule="wsd(0.21)", **fields
+    )
+
+
 def several_seeds(**fields):
     """The finalists once more from another seed."""
     training = Training(noise=9)
@@ -303,6 +319,7 @@ EXAMPLES = {
     "four arms": four_arms,
     "negative": negative,
     "steep": steep,
+    "decays": decays,
     "several seeds": several_seeds,
     "hostile": hostile,
 }

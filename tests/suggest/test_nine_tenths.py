@@ -94,36 +94,19 @@ def test_a_curve_that_never_learned_is_refused(points, blow_up):
     assert flat >= 57
 
 
-def wild(loss, seed, sigma):
-    """Student's t with three degrees of freedom: now and then a loss is far off."""
-    draw = random.Random(seed)
-
-    def at(lr):
-        chi = draw.gammavariate(1.5, 2.0)
-        return loss(lr) + sigma * draw.gauss(0.0, 1.0) / math.sqrt(chi)
-
-    return at
-
-
-def test_a_few_wild_losses_are_no_fall():
-    answers = [nine_tenths([curve_of(wild(lambda lr: 2.3, seed, 0.1), 300)]) for seed in range(100)]
-    assert sum(answer.lr is not None for answer in answers) <= 1
+def test_one_wild_loss_is_no_fall():
+    for seed in range(10):
+        curve = curve_of(noisy(lambda lr: 2.3, seed, 0.1), 300)
+        wild = (*curve.loss[:200], -0.5, *curve.loss[201:])
+        assert nine_tenths([replace(curve, loss=wild)]).lr is None, seed
 
 
 def test_noise_that_grows_out_of_silence_is_no_fall():
     """A model whose outputs start at zero: its loss is exact until its weights wander."""
-    for seed in range(60):
+    for seed in range(20):
         draw = random.Random(seed)
-        answer = nine_tenths([curve_of(lambda lr, d=draw: 2.3 + d.gauss(lr, lr), 300)])
+        answer = nine_tenths([curve_of(lambda lr, d=draw: 2.3 + d.gauss(0.0, lr), 300)])
         assert answer.lr is None, seed
-
-
-def test_a_fall_in_the_midst_of_wild_losses_is_answered():
-    def fall(lr):
-        return 2.0 - 1.0 / (1.0 + (0.01 / lr) ** 3) + (lr / 1.0) ** 3
-
-    answers = [nine_tenths([curve_of(wild(fall, seed, 0.05), 300)]) for seed in range(20)]
-    assert all(answer.verdict == "ok" for answer in answers)
 
 
 def test_a_constant_loss_is_flat():
@@ -190,7 +173,7 @@ def test_one_sweep_without_noise_still_doubts_that_another_would_say_the_same():
         return 2.0 - 1.0 / (1.0 + (0.01 / lr) ** 3) + (lr / 1.0) ** 3
 
     one, nine = (nine_tenths([curve_of(fall)] * repeats) for repeats in (1, 9))
-    assert decades(*one.interval) > 0.2
+    assert decades(*one.interval) > 0.3
     assert decades(*nine.interval) < decades(*one.interval)
 
 
@@ -201,10 +184,10 @@ def test_the_answer_on_a_slow_and_noisy_fall_is_not_too_high():
         return 2.3 - 1.8 / (1.0 + (1e-3 / lr) ** 0.65) + 4.0 * max(0.0, math.log10(lr) + 0.5) ** 2
 
     truth = nine_tenths([curve_of(fall, 300)]).lr
-    draws = [nine_tenths([curve_of(noisy(fall, seed, 0.3), 300)]).lr for seed in range(40)]
+    draws = [nine_tenths([curve_of(noisy(fall, seed, 0.4), 300)]).lr for seed in range(30)]
     misses = [math.log10(lr / truth) for lr in draws if lr]
-    assert len(misses) > 20
-    assert sum(misses) / len(misses) < 0.07
+    assert len(misses) > 10
+    assert sum(misses) / len(misses) < 0.04
 
 
 def test_the_blow_up_does_not_leak_into_the_answer():

@@ -24,7 +24,7 @@ class Landscape:
     power of minus ``drift``. ``width``: of the valley, in decades. ``limit``: decades above the
     best from which on it diverges, after ``ends_after`` updates. ``overfits_after``: updates from
     which on the validation loss rises. ``wobble``: what the loss on the level is above that after a
-    decay. ``gain``: what there is to learn. ``noise``: of the batches' losses and of the validation.
+    decay. ``gain``: what there is to learn. ``noise``: of the losses of batches and validation.
     ``better``: what other kinds of schedules and other optimizers gain in addition, by name.
     ``interrupt_at``: the reading, counted from 0, that Ctrl-C comes in the middle of.
     """

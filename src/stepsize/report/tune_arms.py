@@ -38,6 +38,8 @@ class ArmView:
             was kept.
         points: ``(updates, loss)`` at the rungs; those without a place on an axis are left out.
         lost: the updates after which it had diverged; None if it did not.
+        root: ``(updates, loss)`` where it left another arm of its rate, for a decay on trial; None
+            for one that was trained from the start.
         winner: whether its rate is the nearest to the one that is recommended.
     """
 
@@ -47,7 +49,13 @@ class ArmView:
     style: Style
     points: tuple[tuple[int, float], ...]
     lost: int | None
+    root: tuple[int, float] | None
     winner: bool
+
+    @property
+    def line(self) -> tuple[tuple[int, float], ...]:
+        """Its points, after the one where it left another arm."""
+        return self.points if self.root is None else (self.root, *self.points)
 
 
 @final
@@ -99,15 +107,31 @@ def _arm(
     if arm.fate == "diverged":
         gone = [one.updates for one in arm.readings if not drawable(one.val_loss)]
         lost = max([*gone, arm.updates, *(updates for updates, _ in known)])
+    root = _root(arm, recommendation)
+    strong = (arm.fate == "kept" and root is None) or winner
     return ArmView(
         number,
         arm_text(arm, recommendation),
         arm,
-        Style(light, dark, _DASHES.get(arm.stage, ()), arm.fate == "kept" or winner),
+        Style(light, dark, _DASHES.get(arm.stage, ()), strong),
         tuple((updates, loss) for updates, loss in known if updates > 0),
         lost,
+        root,
         winner,
     )
+
+
+def _root(arm: RaceArm, recommendation: Recommendation) -> tuple[int, float] | None:
+    """Where an arm went on from another's updates instead of from none."""
+    if arm.stage != "schedule" or not arm.readings:
+        return None
+    left = arm.readings[0].updates - arm.updates
+    for other in recommendation.evidence:
+        same = (other.lr, other.optimizer, other.seed) == (arm.lr, arm.optimizer, arm.seed)
+        for reading in other.readings:
+            if same and other is not arm and reading.updates == left and drawable(reading.val_loss):
+                return left, reading.val_loss
+    return None
 
 
 def valleys_of(arms: Sequence[ArmView]) -> tuple[Valley, ...]:

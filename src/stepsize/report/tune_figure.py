@@ -54,6 +54,7 @@ _KEYS: dict[str, dict[str, Any]] = {
     "slower": {"lw": 1.2, "marker": "o", "ms": 4.5, "mfc": "white"},
     "diverged": {"lw": 1.2, "marker": "x", "ms": 6, "mew": 1.8},
     "schedule": {"lw": 1.4, "ls": (0, (4.0, 1.6))},
+    "trial": {"lw": 1.2, "ls": (0, (4.0, 1.6)), "marker": "o", "ms": 4.5, "mfc": "white"},
     "optimizer": {"lw": 1.6, "ls": (0, (1.2, 1.4))},
     "answer": {"lw": 2.0, "color": ORANGE},
     "expected": {"lw": 0, "marker": "D", "ms": 5.5, "color": ORANGE},
@@ -188,8 +189,8 @@ def _draw_lost(axes: Axes, view: TuneView) -> None:
 
 
 def _draw_arm(axes: Axes, view: TuneView, arm: ArmView) -> None:
-    times = [time for time, _ in arm.points]
-    losses = [loss for _, loss in arm.points]
+    times = [time for time, _ in arm.line]
+    losses = [loss for _, loss in arm.line]
     colour = arm.style.colour
     wide = 3.4 if arm.winner else 2.0 if arm.style.strong else 1.2
     zorder = 5 if arm.winner else 4 if arm.style.strong else 3
@@ -207,12 +208,12 @@ def _draw_arm(axes: Axes, view: TuneView, arm: ArmView) -> None:
 
 def _draw_names(axes: Axes, view: TuneView) -> None:
     """The names of the arms that were kept, and of the winner, beside their ends."""
-    named = [arm for arm in view.named if view.time(arm.points[-1][0]) < 0.93]
+    named = [arm for arm in view.named if view.beside(arm) < 0.93]
     heights = [view.height(arm.points[-1][1]) for arm in named]
     for arm, place in zip(named, spread(heights, 0.16 / _PANELS), strict=True):
         axes.annotate(
             shorten(writable(arm.name), 22),
-            (view.time(arm.points[-1][0]), place),
+            (view.beside(arm), place),
             xycoords="axes fraction",
             xytext=(8, 0),
             textcoords="offset points",

@@ -241,7 +241,8 @@ def _row(arm: ArmView, rungs: tuple[int, ...], decimals: int | None, stages: boo
     fate = arm.arm.fate
     cells.append(f'<td class="said {fate}">{FATE_WORDS[fate]}</td>')
     if stages:
-        cells.append(f'<td class="said">{STAGE_WORDS[arm.arm.stage]}</td>')
+        stage = STAGE_WORDS[arm.arm.stage] if arm.root is None else "a decay on trial"
+        cells.append(f'<td class="said">{stage}</td>')
     cells.append(f'<td class="number">{count_text(arm.arm.updates)}</td>')
     winner = ' class="winner"' if arm.winner else ""
     return (

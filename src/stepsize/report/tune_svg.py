@@ -87,6 +87,7 @@ def sample(name: str) -> str:
         "winner": line + '<circle cx="27" cy="7" r="4.5"/>',
         "kept": line + '<circle cx="28" cy="7" r="3.5"/>',
         "slower": line + '<circle cx="28" cy="7" r="3"/>',
+        "trial": line + '<circle cx="28" cy="7" r="3"/>',
         "diverged": line + '<path d="M24 3l8 8m0-8l-8 8"/>',
         "answer": '<rect x="6" y="0" width="20" height="14"/>'
         '<line x1="16" y1="0" x2="16" y2="14"/>',
@@ -136,8 +137,8 @@ class _Box:
 
 
 def _arm(view: TuneView, arm: ArmView, box: _Box) -> str:
-    places = [(box.x(view.time(time)), box.y(view.height(loss))) for time, loss in arm.points]
-    if not places:
+    places = [(box.x(view.time(time)), box.y(view.height(loss))) for time, loss in arm.line]
+    if not arm.points:
         return ""
     wide = 4.0 if arm.winner else 2.2 if arm.style.strong else 1.4
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
@@ -188,11 +189,11 @@ def _expected(view: TuneView, box: _Box) -> str:
 
 def _names(view: TuneView, box: _Box) -> Iterable[str]:
     """The names of the arms that stayed, beside their ends."""
-    named = [arm for arm in view.named if view.time(arm.points[-1][0]) < 0.9]
+    named = [arm for arm in view.named if view.beside(arm) < 0.9]
     heights = [view.height(arm.points[-1][1]) for arm in named]
     gap = _LINE_HEIGHT / (_FOOT - _TOP)
     for arm, place in zip(named, spread(heights, gap), strict=True):
-        x = box.x(view.time(arm.points[-1][0])) + 9
+        x = box.x(view.beside(arm)) + 9
         name = shorten(plain_text(arm.name), max(4, int((_WIDTH - x) / 7)))
         text = label(x, box.y(place) + 4, name, "start")
         yield f'<g class="strong">{text}</g>' if arm.winner else text

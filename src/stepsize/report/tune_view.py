@@ -38,6 +38,7 @@ _LEGEND = {
     "slower": "left behind",
     "diverged": "diverged",
     "schedule": "another schedule",
+    "trial": "a decay on trial",
     "optimizer": "another optimizer",
     "answer": "recommended rate, 80 % interval",
     "expected": "expected at the end, 95 % interval",
@@ -116,6 +117,12 @@ class TuneView:
         """The arms that have their name beside their end: the winner, and what was kept."""
         return tuple(arm for arm in self.arms if arm.style.strong and arm.points)
 
+    def beside(self, arm: ArmView) -> float:
+        """Where along the axis of updates the name of ``arm`` has room: after its last trial."""
+        mine = (arm.arm.lr, arm.arm.optimizer)
+        trials = [one for one in self.arms if one.root and (one.arm.lr, one.arm.optimizer) == mine]
+        return max(self.time(one.points[-1][0]) for one in (arm, *trials) if one.points)
+
     @property
     def lost(self) -> dict[int, tuple[ArmView, ...]]:
         """The arms that had diverged, by the updates after which that was seen."""
@@ -131,14 +138,15 @@ class TuneView:
     def legend(self) -> tuple[tuple[str, str], ...]:
         """What is in the picture: a name for it, and what it is in words."""
         fates = {arm.arm.fate for arm in self.arms if arm.points or arm.lost}
-        stages = {arm.arm.stage for arm in self.arms if arm.points}
+        drawn = [arm for arm in self.arms if arm.points]
         there = {
             "winner": any(arm.winner for arm in self.arms),
-            "kept": any(arm.arm.fate == "kept" and not arm.winner for arm in self.arms),
+            "kept": any(arm.style.strong and not arm.winner for arm in self.arms),
             "slower": "slower" in fates,
             "diverged": "diverged" in fates,
-            "schedule": "schedule" in stages,
-            "optimizer": "optimizer" in stages,
+            "schedule": any(arm.arm.stage == "schedule" and not arm.root for arm in drawn),
+            "trial": any(arm.root is not None for arm in drawn),
+            "optimizer": any(arm.arm.stage == "optimizer" for arm in drawn),
             "answer": self.lr is not None,
             "expected": self.expected is not None,
             "start": self.starts,
@@ -246,7 +254,8 @@ def _span_ticks(
     arms: Sequence[ArmView], span: tuple[float, float], updates: int
 ) -> tuple[Tick, ...]:
     """The rungs and the end of the training, as many as have room; the last ones first."""
-    rungs = {time for arm in arms for time, _ in arm.points} | {max(updates, 1)}
+    raced = [arm for arm in arms if arm.arm.stage in COMPARED] or arms
+    rungs = {time for arm in raced for time, _ in arm.points} | {max(updates, 1)}
     shown: list[int] = []
     for rung in sorted(rungs, reverse=True):
         if not shown or share_of(shown[-1], span) - share_of(rung, span) >= _TICK_GAP:

@@ -230,8 +230,8 @@ def arm_text(arm: RaceArm, recommendation: Recommendation) -> str:
     """An arm's name: its rate, and what else sets it apart from the race."""
     parts = [rate_text(arm.lr, DIGITS)]
     if arm.stage == "schedule":
-        text = plain_text(arm.schedule)
-        parts.append(text.removeprefix("warmup(").partition("(")[0])
+        kind = plain_text(arm.schedule).removeprefix("warmup(").partition("(")[0]
+        parts.append(kind.replace("chain", "decayed"))
     if arm.optimizer:
         parts.append(plain_text(arm.optimizer))
     if arm.seed != min((each.seed for each in recommendation.evidence), default=arm.seed):

@@ -10,6 +10,7 @@ from stepsize.schedules import Constant, Schedule, Warmup
 from stepsize.tuner.alternatives import PEAKS
 from stepsize.tuner.decision import decide
 from stepsize.tuner.entries import cooled, level_and_decay, trunk, warmed
+from stepsize.tuner.options import OPTIMIZER_NAMES
 from stepsize.tuner.race import Race
 from stepsize.tuner.trainer import Entry
 
@@ -17,8 +18,6 @@ from stepsize.tuner.trainer import Entry
 CLEARLY = 0.01
 #: The rate at which another optimizer is tried: good for short trainings of many kinds.
 OPTIMIZER_RATES = {"adamw": 0.01, "schedule_free": 0.01, "momo": 0.01}
-#: How the page calls them.
-OPTIMIZER_NAMES = {"adamw": "AdamW", "schedule_free": "schedule-free AdamW", "momo": "MoMo-Adam"}
 
 
 @final

@@ -33,17 +33,17 @@ def expected_loss(seen: Seen, decision: Decision) -> Expected | None:
     With ``a`` and ``b`` the best loss after a cool-down from the last rung and from the one before,
     ``d = max(b - a, 0)`` and ``g`` the gain since the start: ``a - 0.9 d``, give or take
     ``1.6 d + 0.03 g``. Where the recommendation is to stop early, the loss was measured: ``b``,
-    give or take ``0.03 g``.
+    give or take ``0.03 g``. A loss that was never negative is taken for one that cannot be.
     """
     now, before = (_best_decayed(seen, rung) for rung in (decision.rung, decision.rung - 1))
     if decision.stop_at is not None:
         before = seen.after_decay[decision.arm, decision.stop_at]
-        return _around(before, SEED_ERROR * (seen.start - before))
+        return _around(before, SEED_ERROR * max(seen.start - before, 0.0), seen)
     if not math.isfinite(now) or not math.isfinite(before):
         return None
     step = max(before - now, 0.0)
     mean = now - FURTHER * step
-    return _around(mean, FURTHER_ERROR * step + SEED_ERROR * max(seen.start - mean, 0.0))
+    return _around(mean, FURTHER_ERROR * step + SEED_ERROR * max(seen.start - mean, 0.0), seen)
 
 
 def _best_decayed(seen: Seen, rung: int) -> float:
@@ -66,5 +66,7 @@ def sensitivity(seen: Seen, decision: Decision) -> float | None:
     return None
 
 
-def _around(mean: float, half: float) -> Expected:
-    return Expected(mean, (mean - half, mean + half))
+def _around(mean: float, half: float, seen: Seen) -> Expected:
+    never_negative = min([*seen.level.values(), *seen.after_decay.values()]) >= 0.0
+    least = 0.0 if never_negative else -math.inf
+    return Expected(max(mean, least), (max(mean - half, least), mean + half))

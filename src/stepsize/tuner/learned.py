@@ -17,6 +17,11 @@ def abstention(seen: Seen, decision: Decision | None, interrupted: bool) -> tupl
     if not seen.level:
         why = "It was interrupted" if interrupted else "The budget was spent"
         return "too_short", f"{why} before any rate was tried."
+    best = min((loss for loss in seen.level.values() if math.isfinite(loss)), default=math.inf)
+    if decision is not None and best < seen.start and _training_loss_fell(seen):
+        return None
+    if interrupted and all(rung == 0 for _, rung in seen.level):
+        return "too_short", "It was interrupted before it had seen a rate that learns."
     if decision is None:
         lowest = min(lr for lr, _ in seen.level)
         return "diverged", (
@@ -24,9 +29,6 @@ def abstention(seen: Seen, decision: Decision | None, interrupted: bool) -> tupl
             f"({lowest / 4:+.0f} decades from where the search began). Check the loss before the "
             "first update, or give a lower rate to begin around (around=..., --around)."
         )
-    best = min(loss for loss in seen.level.values() if math.isfinite(loss))
-    if best < seen.start and _training_loss_fell(seen):
-        return None
     return "flat", (
         "At no rate did the validation loss fall and the training loss by more than its noise. "
         "Check that the model can learn (labels, loss, frozen layers), or train for longer."

@@ -11,8 +11,9 @@ from stepsize.errors import require
 from stepsize.records import Reading
 from stepsize.tuner.trainer import Entry
 
-#: The other optimizers that a race can try beside the task's own.
-OPTIMIZERS = ("adamw", "schedule_free", "momo")
+#: The other optimizers that a race can try beside the task's own, and what they are called.
+OPTIMIZER_NAMES = {"adamw": "AdamW", "schedule_free": "schedule-free AdamW", "momo": "MoMo-Adam"}
+OPTIMIZERS = tuple(OPTIMIZER_NAMES)
 #: Called with every reading as it is made.
 OnReading = Callable[[Entry, Reading], None]
 

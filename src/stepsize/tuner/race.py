@@ -8,7 +8,7 @@ from typing import final
 from stepsize.records import RaceArm, Reading
 from stepsize.schedules import Schedule
 from stepsize.tuner.entries import cooled, trunk
-from stepsize.tuner.options import OnReading
+from stepsize.tuner.options import OPTIMIZER_NAMES, OnReading
 from stepsize.tuner.plan import RacePlan
 from stepsize.tuner.rates import RateScale
 from stepsize.tuner.seen import Seen
@@ -123,7 +123,7 @@ class Race:
                 fate=self._fate(entry, readings, levels),
                 readings=tuple(readings),
                 updates=self._spent[entry],
-                optimizer=entry.optimizer,
+                optimizer=OPTIMIZER_NAMES.get(entry.optimizer, ""),
                 seed=entry.seed,
             )
             for entry, readings in self._readings.items()

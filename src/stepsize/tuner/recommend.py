@@ -167,11 +167,11 @@ def _reason(race: Race, decision: Decision) -> str:
     arm = race.scale.lr(decision.arm)
     said = f"Of {len({step for step, _ in race.seen.level})} rates, {arm:g} "
     if best == decision.arm:
-        said += f"had the lowest validation loss after {share:.0%} of the training."
+        said += f"had the lowest validation loss after {100 * share:.0f} % of the training."
     else:
         said += (
-            f"was about as good as the best ({race.scale.lr(best):g}) after {share:.0%} of the "
-            "training; of such, the lowest is taken, because too high costs more than too low."
+            f"was about as good as the best ({race.scale.lr(best):g}) after {100 * share:.0f} % of "
+            "the training; of such, the lowest is taken, because too high costs more than too low."
         )
     if race.scale.lr(decision.step) != arm:
         said += " The answer lies between it and its neighbours, where a parabola is lowest."
@@ -181,8 +181,8 @@ def _reason(race: Race, decision: Decision) -> str:
 def _early_reason(race: Race, decision: Decision, updates: int) -> str:
     share = updates / race.plan.updates
     return (
-        f"After {updates} updates ({share:.0%} of the training) with its decay, this rate was as "
-        "good as after twice as many: longer training does not help the validation loss. The "
+        f"After {updates} updates ({100 * share:.0f} % of the training) with its decay, this rate "
+        "was as good as after twice as many: longer training does not help the validation loss. The "
         "schedule decays there and holds zero; training can stop there too."
     )
 
