@@ -182,8 +182,8 @@ def _early_reason(race: Race, decision: Decision, updates: int) -> str:
     share = updates / race.plan.updates
     return (
         f"After {updates} updates ({100 * share:.0f} % of the training) with its decay, this rate "
-        "was as good as after twice as many: longer training does not help the validation loss. The "
-        "schedule decays there and holds zero; training can stop there too."
+        "was as good as after twice as many: longer training does not help the validation loss. "
+        "The schedule decays there and holds zero; training can stop there too."
     )
 
 
