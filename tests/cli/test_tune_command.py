@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("matplotlib")
 
+from stepsize.cli.main import main
 from stepsize.records import Recommendation
 
 FILES = {"tune.json", "tune.html", "tune.png"}
@@ -111,21 +112,26 @@ def test_json_on_standard_output_alone(tmp_path):
         (("digitz", "--epochs", "8"), "digits"),
     ],
 )
-def test_bad_input_is_one_clear_message(tmp_path, words, told):
+def test_bad_input_is_one_clear_message(tmp_path, monkeypatch, capsys, words, told):
+    monkeypatch.chdir(tmp_path)
     task_file(tmp_path)
-    done = tune(*words, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("stepsize: ")
-    assert told in done.stderr
-    assert "Traceback" not in done.stderr
+    assert main(["tune", *words]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("stepsize: ")
+    assert told in said.err
+    assert said.err.count("\n") == 1
     assert not (tmp_path / "stepsize-tune").exists()
 
 
 @pytest.mark.parametrize("words", [(), ("--epochs", "8", "--optimizer", "sgd")])
-def test_words_that_are_not_understood(tmp_path, words):
-    done = tune("digits", *words, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "usage" in done.stderr
+def test_words_that_are_not_understood(tmp_path, monkeypatch, capsys, words):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        main(["tune", "digits", *words])
+    said = capsys.readouterr()
+    assert (stopped.value.code, said.out) == (2, "")
+    assert "usage" in said.err
     assert not (tmp_path / "stepsize-tune").exists()
 
 

@@ -35,7 +35,14 @@ def test_the_end_gains_what_the_last_doubling_has_gained_nearly(now, before, mea
     assert (FURTHER, FURTHER_ERROR, SEED_ERROR) == (0.9, 1.6, 0.03)
     expected = expected_loss(seen_of({(0, 3): now, (0, 2): before, (-2, 3): now + 0.1}), LAST)
     assert expected.mean == pytest.approx(mean)
-    assert expected.ci95 == pytest.approx((mean - half, mean + half))
+    low = mean - half if now < 0.0 else max(mean - half, 0.0)  # it was never negative
+    assert expected.ci95 == pytest.approx((low, mean + half))
+
+
+def test_a_loss_that_was_never_negative_is_not_expected_to_become_so():
+    expected = expected_loss(seen_of({(0, 3): 0.1, (0, 2): 0.9}), LAST)
+    assert (expected.mean, expected.ci95[0]) == (0.0, 0.0)
+    assert expected_loss(seen_of({(0, 3): 0.1, (0, 2): 0.9}, {(0, 0): -0.1}), LAST).mean < 0.0
 
 
 @pytest.mark.parametrize("cools", [{}, {(0, 2): 0.5}, {(0, 3): 0.5}, {(0, 3): math.inf, (0, 2): 1}])

@@ -31,7 +31,7 @@ def alternatives(lr: float) -> tuple[Alternative, ...]:
         lr: the recommended peak of warm-up-stable-decay.
 
     >>> [(each.what, each.schedule) for each in alternatives(0.1)][:2]
-    [('linear', 'warmup(linear(0.17), steps=5%)'), ('cosine', 'warmup(cosine(0.17), steps=5%)')]
+    [('linear', 'warmup(linear(0.17))'), ('cosine', 'warmup(cosine(0.17))')]
     """
     found = []
     for kind, factor in PEAKS.items():

@@ -44,6 +44,6 @@ def warmed(kind: str, lr: float) -> Schedule:
     """Another schedule over the whole training, after the same warm-up.
 
     >>> str(warmed("linear", 0.1))
-    'warmup(linear(0.1), steps=5%)'
+    'warmup(linear(0.1))'
     """
     return parse(f"warmup({kind}({lr!r}), steps=5%)")
