@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import fmean
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 
 from judge import Grid
 from make_tune import load as tune_rows
+from workloads import WORKLOADS
 
 OPPONENTS = Path(__file__).parent / "opponent_results"
 #: A model that is trained already needs no further training.
@@ -25,7 +25,7 @@ class Case(NamedTuple):
         workload: its name.
         seed: of the try.
         regret: of the validation loss, at most 1.
-        test: the test loss over the best cell's, less 1; None where it does not apply.
+        test: the same regret of the test loss; None where it does not apply.
         error: test error points above the best cell's; None for regressions.
         cost: in trainings, the training itself included.
         lr: the rate that was chosen; None where there is none to choose.
@@ -54,16 +54,21 @@ def judged(
     """A choice by what its trainings ended with; the mean over their seeds."""
     best, tests, errors = grid.best(), [], []
     for each, final in finals.items():
-        if final is None or final.get("test") is None:
-            tests.append(math.inf)
-            continue
+        ended = final is not None and final.get("test") is not None
+        reached = final if ended else grid.init[each]  # nothing learned
         reference = grid.final(best, each, "test")
-        tests.append((final["test"] - reference) / abs(reference))
-        if "test_error" in final:
-            errors.append(final["test_error"] - grid.final(best, each, "test_error"))
+        tests.append((reached["test"] - reference) / (grid.init[each]["test"] - reference))
+        if "test_error" in reached:
+            errors.append(reached["test_error"] - grid.final(best, each, "test_error"))
     regret = fmean(loss_regret(grid, each, final) for each, final in finals.items())
     error = fmean(errors) if errors else None
     return Case(method, grid.name, seed, regret, fmean(tests), error, cost, lr)
+
+
+def evaluation_updates(name: str) -> float:
+    """What looking at the whole validation costs: a forward pass is a third of an update."""
+    workload = WORKLOADS[name]
+    return len(workload.data().val.x) / (3.0 * workload.batch)
 
 
 def opponents(name: str) -> Iterator[Case]:
@@ -74,8 +79,11 @@ def opponents(name: str) -> Iterator[Case]:
     grid = Grid.load(name)
     _, *rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     for row in rows:
-        cost = FINAL_TRAINING + row.get("updates", 0) / grid.updates
+        updates = row.get("updates", 0) + row.get("evaluations", 0) * evaluation_updates(name)
+        cost = FINAL_TRAINING + updates / grid.updates
         if row["group"] == "finder":
+            if row["seed"] not in grid.seeds:
+                continue  # everyone has the same three tries
             lr = row["lr"]
             yield Case(row["method"], name, row["seed"], grid.regret(lr), None, None, cost, lr)
         elif row["group"] == "optimizer":

@@ -26,8 +26,8 @@ def draw(found: Mapping[str, Sequence[Case]], path: Path) -> None:
         colour = FLOOR if method.startswith("whole grid") else colour
         values = [max(LEAST, case.regret) for case in found[method]]
         axes.plot(values, [row] * len(values), "|", color=colour, alpha=0.35, markersize=8)
-        mean = max(LEAST, fmean(case.regret for case in found[method]))
-        axes.plot(mean, row, "D", color=colour, markersize=5.5)
+        mean = fmean(case.regret for case in found[method])
+        axes.plot(max(LEAST, mean), row, "D", color=colour, markersize=5.5)
         cost = fmean(case.cost for case in found[method])
         axes.annotate(
             f"{mean:.3f}", (1.12, row), va="center", fontsize=8, color=colour, annotation_clip=False

@@ -180,7 +180,7 @@ def test_ctrl_c_in_the_middle_writes_what_is_known(tmp_path, updates, written):
 
 
 def _wait_for_updates(path, updates):
-    for _ in range(1200):
+    for _ in range(3600):
         time.sleep(0.05)
         if path.exists() and int(path.read_text() or -1) >= updates:
             return

@@ -114,7 +114,7 @@ def sgd(**fields):
     arms = race(training, half_decades(0.001, 10))
     for rate in (0.178, 0.562):
         read = tuple(training.read(rate, rung) for rung in (34, 68, 135, 270))
-        arms.append(RaceArm(schedule_text(rate), rate, "neighbour", "slower", read, 270))
+        arms.append(RaceArm(schedule_text(rate), rate, "race", "slower", read, 270))
     for kind, gain in (("cosine", 0.93), ("linear", 1.02)):
         read = tuple(training.read(0.21, rung, gain) for rung in (135, 270))
         arms.append(RaceArm(schedule_text(0.21, kind), 0.21, "schedule", "slower", read, 270))

@@ -9,6 +9,7 @@ from tuner.landscapes import Landscape, answer_of
 
 from stepsize.errors import InputError
 from stepsize.tuner import OPTIMIZERS
+from stepsize.tuner.options import OPTIMIZER_NAMES
 from stepsize.tuner.plan import LAST_RUNG, LEAST_UPDATES, SCHEDULES_FROM, RacePlan
 
 lengths = st.integers(1, 100_000)
@@ -63,9 +64,10 @@ def test_budgets(budget):
 def test_other_optimizers_have_their_share(budget, optimizers):
     landscape = Landscape(updates=20_000, evaluation_updates=10.0)
     answer = answer_of(landscape, budget, optimizers=optimizers)
-    assert {arm.optimizer for arm in answer.evidence} == {"", *optimizers}
+    names = [OPTIMIZER_NAMES[name] for name in optimizers]
+    assert {arm.optimizer for arm in answer.evidence} == {"", *names}
     assert not answer.notes
-    for name in optimizers:
+    for name in names:
         updates = sum(arm.updates for arm in answer.evidence if arm.optimizer == name)
         assert updates == pytest.approx(1.25 * answer.settings["rungs"][-1], abs=1)
 

@@ -99,7 +99,8 @@ def _print(answer: Recommendation, folder: Path, options: argparse.Namespace) ->
     if options.json:
         print(json.dumps(answer.to_dict(), allow_nan=False))
     elif options.quiet:
-        print(answer.verdict if answer.schedule is None else answer.schedule)
+        with_optimizer = f" with {answer.optimizer}" if answer.optimizer else ""
+        print(answer.verdict if answer.schedule is None else answer.schedule + with_optimizer)
     else:
         print(tune_terminal.summary(answer, ascii_only=messages.ascii_only()))
     if not options.quiet:

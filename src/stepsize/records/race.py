@@ -10,11 +10,11 @@ from typing import Any, final
 from stepsize.errors import require
 
 #: What became of an arm. ``kept``: still in when the race ended. ``slower``: left behind at a rung.
-#: ``diverged``: its loss was not finite, or far above that of the beginning.
+#: ``diverged``: its loss was not finite.
 FATES = ("kept", "slower", "diverged")
-#: Why an arm was trained: to find the rate, to look next to the best rate, to compare schedules,
-#: or to compare another optimizer.
-STAGES = ("race", "neighbour", "schedule", "optimizer")
+#: Why an arm was trained: to find the rate, to see what an arm is worth once its rate has decayed,
+#: to compare another schedule, or another optimizer.
+STAGES = ("race", "cool_down", "schedule", "optimizer")
 
 
 @final

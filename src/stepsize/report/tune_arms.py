@@ -21,7 +21,7 @@ _DARK = ("#a08cff", "#5fb2f2", "#4fd3b4", "#cfe05a")
 #: Lengths of dash and gap, in widths of the line, by what an arm was trained for.
 _DASHES: dict[str, tuple[float, ...]] = {"schedule": (4.0, 1.6), "optimizer": (1.2, 1.4)}
 #: Arms of the race that are compared rung by rung, and as many rungs.
-COMPARED = ("race", "neighbour", "optimizer")
+COMPARED = ("race", "optimizer")
 _MOST_RUNGS = 8
 
 

@@ -36,7 +36,7 @@ FATE_WORDS = {"kept": "kept to the end", "slower": "left behind", "diverged": "d
 #: Why an arm was trained.
 STAGE_WORDS = {
     "race": "the race",
-    "neighbour": "a neighbour of the best",
+    "cool_down": "a decay on trial",
     "schedule": "another schedule",
     "optimizer": "another optimizer",
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from stepsize.records import Alternative
 from stepsize.tuner.entries import level_and_decay, warmed
 
@@ -24,11 +26,12 @@ def interval(lr: float, further: float = 0.0) -> tuple[float, float]:
     return _short(lr / factor), _short(lr * factor)
 
 
-def alternatives(lr: float) -> tuple[Alternative, ...]:
+def alternatives(lr: float, measured: Collection[str] = ()) -> tuple[Alternative, ...]:
     """Where the best peaks of other schedules and of other lengths are expected.
 
     Args:
         lr: the recommended peak of warm-up-stable-decay.
+        measured: the kinds that were trained at these peaks.
 
     >>> [(each.what, each.schedule) for each in alternatives(0.1)][:2]
     [('linear', 'warmup(linear(0.17))'), ('cosine', 'warmup(cosine(0.17))')]
@@ -36,7 +39,8 @@ def alternatives(lr: float) -> tuple[Alternative, ...]:
     found = []
     for kind, factor in PEAKS.items():
         peak = _short(lr * factor)
-        found.append(Alternative(kind, str(warmed(kind, peak)), interval(peak, 0.1), "expected"))
+        basis = "measured" if kind in measured else "expected"
+        found.append(Alternative(kind, str(warmed(kind, peak)), interval(peak, 0.1), basis))
     for times, what in ((0.25, "a quarter as long"), (4.0, "4 times as long")):
         peak = _short(lr * times**DRIFT)
         further = DRIFT_ERROR * 0.6  # a factor of four is 0.6 decades

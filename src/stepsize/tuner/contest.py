@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import final
 
-from stepsize.schedules import Constant, Schedule, Warmup
+from stepsize.schedules import Constant, Schedule, Warmup, parse
 from stepsize.tuner.alternatives import PEAKS
 from stepsize.tuner.decision import decide
-from stepsize.tuner.entries import cooled, level_and_decay, trunk, warmed
+from stepsize.tuner.entries import cooled, level_and_decay, warmed
 from stepsize.tuner.options import OPTIMIZER_NAMES
 from stepsize.tuner.race import Race
 from stepsize.tuner.trainer import Entry
 
 #: A rival wins only by more than this share of the gain: less is luck.
-CLEARLY = 0.01
-#: The rate at which another optimizer is tried: good for short trainings of many kinds.
+CLEARLY = 0.03
+#: The rate at which another optimizer is tried: that of the strong single-run opponents of
+#: benchmarks/regret.
 OPTIMIZER_RATES = {"adamw": 0.01, "schedule_free": 0.01, "momo": 0.01}
 
 
@@ -26,14 +28,16 @@ class Rival:
     """Something else than the race's own winner.
 
     Attributes:
+        name: of the optimizer, or the kind of the schedule.
         schedule: for the whole training.
         lr: its peak.
         optimizer: its name, if it is not the task's own.
-        loss, against: its validation loss, and the winner's after as many updates.
+        loss, against: its validation loss, and the best that the race has seen after a cool-down.
         wins: whether it is clearly better.
         reason: in words.
     """
 
+    name: str
     schedule: Schedule
     lr: float
     optimizer: str
@@ -43,35 +47,41 @@ class Rival:
     reason: str
 
 
-def rivals(race: Race, optimizers: tuple[str, ...]) -> tuple[Rival, ...]:
+def rivals(race: Race, optimizers: tuple[str, ...]) -> Iterator[Rival]:
     """Train the other optimizers that were asked for, and other schedules if the budget is large.
 
     Each is trained over the updates of the last rung and its cool-down, decayed to zero by then,
-    and compared with the winner of the race after the same.
+    and compared with the best arm of the race after the same.
 
     Raises:
-        BudgetSpent: it ran out; nothing is concluded then.
+        BudgetSpent: it ran out.
     """
-    decision = decide(race.seen, len(race.plan.rungs) - 1)
     last = len(race.plan.rungs) - 1
+    decision = decide(race.seen, last)
     if decision is None or decision.rung < last:
-        return ()
-    against = min(loss for (_, at), loss in race.seen.after_decay.items() if at >= last - 1)
-    found = [_optimizer(race, name, against) for name in optimizers]
+        return
+    seen = (loss for (_, at), loss in race.seen.after_decay.items() if at >= last - 1)
+    against = min(seen, default=math.inf)
+    for name in optimizers:
+        yield _optimizer(race, name, against)
     if race.plan.schedules and decision.stop_at is None:
         lr = race.scale.lr(decision.step)
-        found += [_schedule(race, kind, lr, against) for kind in ("linear", "cosine")]
-    return tuple(found)
+        for kind in ("linear", "cosine"):
+            yield _schedule(race, kind, lr, against)
 
 
 def _schedule(race: Race, kind: str, lr: float, against: float) -> Rival:
     """Another schedule of the task's own optimizer, squeezed into the updates of the last rung."""
     peak = float(f"{lr * PEAKS[kind]:.3g}")
     updates = _updates(race)
-    entry = Entry(warmed(kind, peak).resolve(updates), peak, "", race.seed)
+    warm_up = race.trunk(peak).warmup_steps  # as long as that of the arms it is compared with
+    trial = parse(f"warmup({kind}({peak!r}), steps={warm_up})", steps=updates)
+    entry = Entry(trial, peak, "", race.seed)
     loss = race.other(entry, updates, "schedule")
     reason = f"A {kind} decay was clearly better than a level with a decay at its end."
-    return Rival(warmed(kind, peak), peak, "", loss, against, _wins(race, loss, against), reason)
+    return Rival(
+        kind, warmed(kind, peak), peak, "", loss, against, _wins(race, loss, against), reason
+    )
 
 
 def _optimizer(race: Race, name: str, against: float) -> Rival:
@@ -83,17 +93,17 @@ def _optimizer(race: Race, name: str, against: float) -> Rival:
         entry = Entry(whole.resolve(race.plan.updates), lr, name, race.seed)
         loss = race.other(entry, _updates(race), "optimizer")
     else:
-        whole = level_and_decay(lr)
-        entry = Entry(trunk(lr, race.plan.updates), lr, name, race.seed)
+        whole = level_and_decay(lr, race.plan.warmup_steps)
+        entry = Entry(race.trunk(lr), lr, name, race.seed)
         loss = race.other(entry, race.plan.rungs[last], "optimizer")
         if math.isfinite(loss):
             length = race.plan.cool_down(last)
-            decayed = cooled(lr, race.plan.updates, race.plan.rungs[last], length)
+            decayed = cooled(race.trunk(lr), race.plan.rungs[last], length)
             onto = Entry(decayed, lr, name, race.seed)
             loss = race.fork(entry, onto, _updates(race), "optimizer")
     reason = f"{OPTIMIZER_NAMES[name]} was clearly better than the task's own optimizer."
     wins = _wins(race, loss, against)
-    return Rival(whole, lr, OPTIMIZER_NAMES[name], loss, against, wins, reason)
+    return Rival(name, whole, lr, OPTIMIZER_NAMES[name], loss, against, wins, reason)
 
 
 def _updates(race: Race) -> int:

@@ -16,8 +16,9 @@ AS_GOOD = 0.03
 #: The same where the arms' rates have decayed, which takes most of the noise away.
 AS_GOOD_DECAYED = 0.015
 #: Validation gains nothing if it gains less than this share of what the training loss does, and
-#: less than the second share of all that was gained since the start.
-GENERALISES, NO_PROGRESS = 0.1, 0.01
+#: less than the second share of all that was gained since the start; the training loss gains
+#: something if it gains more than that.
+GENERALISES, NO_PROGRESS = 0.15, 0.01
 #: Losses further than this share of the gain above the best do not bend the parabola more.
 CAP = 0.3
 #: What a difference between two arms shrinks to when the trainings are twice as long.
@@ -35,6 +36,8 @@ class Decision:
         step: the recommended rate on the scale; between two arms.
         arm: the arm that it rests on.
         rung: the last rung that was read.
+        by: what told the arms apart: ``"level"`` or ``"decayed"``, their losses before or after a
+            cool-down.
         stop_at: the rung after which to decay at once, because longer trainings gain nothing;
             None to train to the end.
     """
@@ -42,6 +45,7 @@ class Decision:
     step: float
     arm: int
     rung: int
+    by: str = "level"
     stop_at: int | None = None
 
 
@@ -52,27 +56,40 @@ def lowest_of_the_best(losses: Mapping[int, float], start: float, as_good: float
     -2
     """
     best = min(losses.values())
+    start = start if math.isfinite(start) else best
     near = best + as_good * max(start - best, 0.0)
     return min(step for step, loss in losses.items() if loss <= near)
 
 
 def decide(seen: Seen, last_rung: int) -> Decision | None:
-    """The rate that the losses speak for; None if no arm survived its last reading."""
-    rung = max((at for (_, at), loss in seen.level.items() if math.isfinite(loss)), default=None)
-    if rung is None:
+    """The rate that the losses speak for; None if no rate is left below those that diverged.
+
+    A rate that diverged, at whatever rung, rules out itself and all above it.
+    """
+    limit = lowest_diverged(seen)
+    level = {place: loss for place, loss in seen.level.items() if place[0] < limit}
+    if not level:
         return None
-    losses = seen.at(rung)
-    decayed = {step: loss for (step, at), loss in seen.after_decay.items() if at == rung}
-    if len(decayed) > 1 and any(map(math.isfinite, decayed.values())):
+    rung = max(at for _, at in level)
+    losses = {step: loss for (step, at), loss in level.items() if at == rung}
+    decayed = _after_decay(seen, rung, limit)
+    by = "decayed" if len(decayed) > 1 else "level"
+    if by == "decayed":
         arm = lowest_of_the_best(decayed, seen.start, AS_GOOD_DECAYED)
     else:
         arm = lowest_of_the_best(losses, seen.start)
     early = stops_early(seen, rung)
-    if early is not None:
+    if early is not None and early < limit:
         return Decision(float(early), early, rung, stop_at=rung - 1)
     cap = losses[arm] + CAP * (seen.start - losses[arm])
-    step = _vertex(_valley(seen, arm, rung), arm, cap)
-    return Decision(step - DRIFT * (last_rung - rung), arm, rung)
+    step = min(_vertex(_valley(seen, arm, rung), arm, cap), limit - 1.0)
+    return Decision(step - DRIFT * (last_rung - rung), arm, rung, by)
+
+
+def lowest_diverged(seen: Seen) -> float:
+    """The lowest step whose loss was not finite somewhere; infinite if there is none."""
+    losses = [*seen.level.items(), *seen.after_decay.items()]
+    return min((step for (step, _), loss in losses if not math.isfinite(loss)), default=math.inf)
 
 
 def stops_early(seen: Seen, rung: int) -> int | None:
@@ -80,16 +97,26 @@ def stops_early(seen: Seen, rung: int) -> int | None:
 
     Its validation loss after the decay, and that of every arm at the rung, is no better than it was
     at half the updates, or so little that training longer only fits the training data better.
+    Where the training loss stands still too, the network is on a plateau, and may leave it.
     """
-    now = {step: loss for (step, at), loss in seen.after_decay.items() if at == rung}
+    now, before = (_after_decay(seen, at, math.inf) for at in (rung, rung - 1))
     best_now = min([*now.values(), *seen.at(rung).values()], default=math.inf)
-    for (step, at), loss in seen.after_decay.items():
-        if at == rung - 1 and step in now:
-            learned = seen.train[step, at].train_loss - seen.train[step, rung].train_loss
-            slack = min(GENERALISES * max(learned, 0.0), NO_PROGRESS * (seen.start - loss))
-            if loss - min(now[step], best_now) <= slack:
+    for step, loss in before.items():
+        if step in now:
+            learned = seen.train[step, rung - 1].train_loss - seen.train[step, rung].train_loss
+            least = NO_PROGRESS * (seen.start - loss)
+            if learned > least and loss - best_now <= min(GENERALISES * learned, least):
                 return step
     return None
+
+
+def _after_decay(seen: Seen, rung: int, limit: float) -> dict[int, float]:
+    """The finite losses after a cool-down from a rung, of rates below ``limit``."""
+    return {
+        step: loss
+        for (step, at), loss in seen.after_decay.items()
+        if at == rung and math.isfinite(loss) and step < limit
+    }
 
 
 def _valley(seen: Seen, arm: int, rung: int) -> dict[int, float]:

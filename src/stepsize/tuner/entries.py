@@ -5,33 +5,34 @@ from __future__ import annotations
 from stepsize.schedules import Chain, Constant, Schedule, WarmupStableDecay, parse
 
 
-def level_and_decay(lr: float) -> Schedule:
+def level_and_decay(lr: float, warmup_steps: int | None = None) -> Schedule:
     """The schedule that is raced, for a training of any length.
 
-    >>> str(level_and_decay(0.1))
-    'wsd(0.1)'
+    >>> str(level_and_decay(0.1)), str(level_and_decay(0.1, 20))
+    ('wsd(0.1)', 'wsd(0.1, warmup_steps=20)')
     """
-    return WarmupStableDecay(lr)
+    if warmup_steps is None:
+        return WarmupStableDecay(lr)
+    return WarmupStableDecay(lr, warmup_steps=warmup_steps)
 
 
-def trunk(lr: float, updates: int) -> WarmupStableDecay:
+def trunk(lr: float, updates: int, warmup_steps: int | None = None) -> WarmupStableDecay:
     """Warm-up, level and decay of a whole training: what the race trains the beginning of.
 
     >>> str(trunk(0.1, 1000))
     'wsd(0.1, warmup_steps=50, stable_steps=750, decay_steps=200)'
     """
-    resolved = level_and_decay(lr).resolve(updates)
+    resolved = level_and_decay(lr, warmup_steps).resolve(updates)
     assert isinstance(resolved, WarmupStableDecay)
     return resolved
 
 
-def cooled(lr: float, updates: int, done: int, cool_down: int) -> Schedule:
-    """The same, but the decay begins after ``done`` updates and takes ``cool_down``; then zero.
+def cooled(whole: WarmupStableDecay, done: int, cool_down: int) -> Schedule:
+    """``whole``, but the decay begins after ``done`` updates and takes ``cool_down``; then zero.
 
-    >>> str(cooled(0.1, 1000, 250, 62))
+    >>> str(cooled(trunk(0.1, 1000), 250, 62))
     'chain(wsd(0.1, warmup_steps=50, stable_steps=200, decay_steps=62), constant(0))'
     """
-    whole = trunk(lr, updates)
     assert isinstance(whole.warmup_steps, int)  # resolved
     warm_up = min(whole.warmup_steps, done)
     decay = WarmupStableDecay(
@@ -41,7 +42,7 @@ def cooled(lr: float, updates: int, done: int, cool_down: int) -> Schedule:
 
 
 def warmed(kind: str, lr: float) -> Schedule:
-    """Another schedule over the whole training, after the same warm-up.
+    """Another schedule over the whole training, after a warm-up.
 
     >>> str(warmed("linear", 0.1))
     'warmup(linear(0.1))'

@@ -6,13 +6,15 @@ import math
 from typing import NamedTuple
 
 from stepsize.tuner.decision import Decision
+from stepsize.tuner.plan import COOL_DOWN
 from stepsize.tuner.rates import HALF
 from stepsize.tuner.seen import Seen
 
-#: The rest of a training gains this much more, in units of what doubling its length has just
-#: gained, give or take the second; and the third as a share of the whole gain. Medians and 95 %
-#: bounds over the development workloads of benchmarks/regret.
-FURTHER, FURTHER_ERROR, SEED_ERROR = 0.9, 1.6, 0.03
+#: Every further doubling of the updates gains this share of what the one before has gained.
+AGAIN = 0.6
+#: The gain still to come is right give or take this many times itself, and the luck of seeds is
+#: this share of the whole gain: 95 % bounds over the development workloads of benchmarks/regret.
+FURTHER_ERROR, SEED_ERROR = 1.9, 0.03
 
 
 class Expected(NamedTuple):
@@ -30,10 +32,12 @@ class Expected(NamedTuple):
 def expected_loss(seen: Seen, decision: Decision) -> Expected | None:
     """The validation loss at the end of the recommended training; None if too little was seen.
 
-    With ``a`` and ``b`` the best loss after a cool-down from the last rung and from the one before,
-    ``d = max(b - a, 0)`` and ``g`` the gain since the start: ``a - 0.9 d``, give or take
-    ``1.6 d + 0.03 g``. Where the recommendation is to stop early, the loss was measured: ``b``,
-    give or take ``0.03 g``. A loss that was never negative is taken for one that cannot be.
+    With ``a`` and ``b`` the best loss after a cool-down from the last rung and from the one
+    before, ``d = max(b - a, 0)``, ``k`` the doublings that are left to the whole training and ``g``
+    the gain since the start: ``a - f``, ``f = 0.6 (1 - 0.6^k) / (1 - 0.6) d``, give or take
+    ``1.9 f + 0.03 g``. Where the recommendation is to stop early, the loss was measured: ``b``,
+    give or take ``0.03 g``. A loss that was always above zero is taken for one
+    that stays there, and is not expected below a fifth of the lowest seen.
     """
     now, before = (_best_decayed(seen, rung) for rung in (decision.rung, decision.rung - 1))
     if decision.stop_at is not None:
@@ -41,9 +45,11 @@ def expected_loss(seen: Seen, decision: Decision) -> Expected | None:
         return _around(before, SEED_ERROR * max(seen.start - before, 0.0), seen)
     if not math.isfinite(now) or not math.isfinite(before):
         return None
-    step = max(before - now, 0.0)
-    mean = now - FURTHER * step
-    return _around(mean, FURTHER_ERROR * step + SEED_ERROR * max(seen.start - mean, 0.0), seen)
+    done = (1.0 + COOL_DOWN) * seen.rungs[decision.rung]
+    doublings = max(math.log2(seen.updates / done), 0.0)
+    further = max(before - now, 0.0) * AGAIN * (1.0 - AGAIN**doublings) / (1.0 - AGAIN)
+    mean = now - further
+    return _around(mean, FURTHER_ERROR * further + SEED_ERROR * max(seen.start - mean, 0.0), seen)
 
 
 def _best_decayed(seen: Seen, rung: int) -> float:
@@ -51,9 +57,10 @@ def _best_decayed(seen: Seen, rung: int) -> float:
 
 
 def sensitivity(seen: Seen, decision: Decision) -> float | None:
-    """What a rate three times too low or too high costs, as a share of the gain, on average.
+    """How far rates three times lower and higher were behind, as a share of the gain, on average.
 
-    Read at the last rung where the arm and both its neighbours were trained.
+    Read at the last rung where the arm and both its neighbours were trained: a bound from above,
+    for by the end of the training they will have caught up in part, often in most.
     """
     arm = decision.arm
     for rung in range(decision.rung, -1, -1):
@@ -67,6 +74,8 @@ def sensitivity(seen: Seen, decision: Decision) -> float | None:
 
 
 def _around(mean: float, half: float, seen: Seen) -> Expected:
-    never_negative = min([*seen.level.values(), *seen.after_decay.values()]) >= 0.0
-    least = 0.0 if never_negative else -math.inf
-    return Expected(max(mean, least), (max(mean - half, least), mean + half))
+    lowest = min([*seen.level.values(), *seen.after_decay.values()])
+    if lowest <= 0.0:
+        return Expected(mean, (mean - half, mean + half))
+    likely = max(mean, lowest / 5.0)
+    return Expected(likely, (max(mean - half, 0.0), likely + half))

@@ -14,20 +14,25 @@ SIGNIFICANT = 4.0
 
 def abstention(seen: Seen, decision: Decision | None, interrupted: bool) -> tuple[str, str] | None:
     """Verdict and reason, or None where there is an answer."""
+    if math.isinf(seen.start):
+        return "diverged", (
+            "The validation loss is not finite before the first update: check the data and the "
+            "model."
+        )
     if not seen.level:
         why = "It was interrupted" if interrupted else "The budget was spent"
         return "too_short", f"{why} before any rate was tried."
+    if interrupted and all(rung == 0 for _, rung in seen.level):
+        return "too_short", "It was interrupted before it had told the rates apart roughly."
     best = min((loss for loss in seen.level.values() if math.isfinite(loss)), default=math.inf)
     if decision is not None and best < seen.start and _training_loss_fell(seen):
         return None
-    if interrupted and all(rung == 0 for _, rung in seen.level):
-        return "too_short", "It was interrupted before it had seen a rate that learns."
     if decision is None:
         lowest = min(lr for lr, _ in seen.level)
         return "diverged", (
-            f"Every one of the {len({s for s, _ in seen.level})} rates diverged, also the lowest "
-            f"({lowest / 4:+.0f} decades from where the search began). Check the loss before the "
-            "first update, or give a lower rate to begin around (around=..., --around)."
+            f"Of {len({s for s, _ in seen.level})} rates none was left below those that diverged, "
+            f"down to {lowest / 4:+.0f} decades from where the search began. Check the loss before "
+            "the first update, or give a lower rate to begin around (around=..., --around)."
         )
     return "flat", (
         "At no rate did the validation loss fall and the training loss by more than its noise. "

@@ -47,13 +47,15 @@ class TuneOptions:
         _need_positive("budget", self.budget, "in full trainings, such as 1.0")
         if self.around is not None:
             _need_positive("around", self.around, "a learning rate, such as 0.01")
+            require(self.around < 1e12, f"around is a learning rate, got {self.around:g}.")
         seed: Any = self.seed
         require(
-            isinstance(seed, int) and 0 <= seed < 2**63,
+            isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**63,
             f"seed must be a whole number of at least 0, got {seed!r}.",
         )
+        given: Any = self.optimizers
         require(
-            not isinstance(self.optimizers, str),
+            isinstance(given, (tuple, list)) and all(isinstance(name, str) for name in given),
             f"optimizers is a list of names, got {self.optimizers!r}.",
         )
         object.__setattr__(self, "optimizers", tuple(dict.fromkeys(self.optimizers)))

@@ -12,15 +12,17 @@ DOUBLINGS = (1, 2, 4, 8)
 COOL_DOWN = 0.25
 #: The last rung is at most this share of the training: further on the schedule itself decays.
 LAST_RUNG = 0.8
+#: The warm-up's share of a training, and at most of the last rung.
+WARM_UP, WARM_UP_SHARE = 0.05, 0.2
 #: A first rung of fewer updates than this tells nothing apart.
 LEAST_UPDATES = 3
 #: What the race costs, in units of the first rung, and how many evaluations it makes.
-RACE_UNITS, RACE_EVALUATIONS = 31.0, 16
+RACE_UNITS, RACE_EVALUATIONS = 33.0, 17
 #: The same for one other schedule, and for one other optimizer, each with its cool-down.
 SCHEDULE_UNITS, SCHEDULE_EVALUATIONS = 10.0, 1
 OPTIMIZER_UNITS, OPTIMIZER_EVALUATIONS = 10.0, 4
 #: Other schedules are trained from this budget on.
-SCHEDULES_FROM = 1.5
+SCHEDULES_FROM = 1.75
 
 
 @final
@@ -33,12 +35,23 @@ class RacePlan:
         rungs: updates that an arm has made at each rung; none if the budget is too small.
         most: what the race may cost, in updates; evaluations count.
         schedules: whether other schedules are tried.
+        reserved: what is kept of ``most`` for other schedules and optimizers.
     """
 
     updates: int
     rungs: tuple[int, ...]
     most: float
     schedules: bool = False
+    reserved: float = 0.0
+
+    @property
+    def warmup_steps(self) -> int | None:
+        """The warm-up, where the usual one would take too much of the last rung; else None.
+
+        An arm that is still warming up is not at the rate that it is judged for.
+        """
+        most = max(1, round(WARM_UP_SHARE * self.rungs[-1]))
+        return most if most < round(WARM_UP * self.updates) else None
 
     @classmethod
     def of(
@@ -53,7 +66,7 @@ class RacePlan:
             optimizers: how many other optimizers are tried.
 
         >>> RacePlan.of(3200, 1.0, 0.0).rungs
-        (103, 206, 412, 825)
+        (96, 193, 387, 775)
         """
         most = budget * updates
         schedules = budget >= SCHEDULES_FROM
@@ -63,7 +76,10 @@ class RacePlan:
             first = _first_rung(most, evaluation_updates, optimizers, schedules)
         first = min(first, LAST_RUNG * updates / DOUBLINGS[-1])
         rungs = tuple(math.floor(first * n) for n in DOUBLINGS) if first >= LEAST_UPDATES else ()
-        return cls(updates, rungs, most, schedules)
+        units, evaluations = _amounts(optimizers, schedules)
+        reserved = (units - RACE_UNITS) * first
+        reserved += (evaluations - RACE_EVALUATIONS) * evaluation_updates
+        return cls(updates, rungs, most, schedules, reserved)
 
     def cool_down(self, rung: int) -> int:
         """Updates of the cool-down from a rung."""
@@ -74,7 +90,7 @@ def least_budget(updates: int, evaluation_updates: float, optimizers: int = 0) -
     """The smallest budget that pays for a race, up to hundredths; None for too short a training.
 
     >>> least_budget(3200, 0.0), least_budget(29, 0.0)
-    (0.03, None)
+    (0.04, None)
     """
     if LAST_RUNG * updates / DOUBLINGS[-1] < LEAST_UPDATES:
         return None

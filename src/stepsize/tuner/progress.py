@@ -9,16 +9,16 @@ from dataclasses import replace
 from stepsize.progress import need_tqdm
 from stepsize.records import Reading
 from stepsize.tuner.options import TuneOptions
-from stepsize.tuner.trainer import Entry
+from stepsize.tuner.trainer import ArmTrainer, Entry
 
 
 @contextmanager
-def shown(options: TuneOptions, updates: int, progress: bool) -> Iterator[TuneOptions]:
+def shown(options: TuneOptions, trainer: ArmTrainer, progress: bool) -> Iterator[TuneOptions]:
     """The options with a bar that follows them; unchanged, and silent, without ``progress``.
 
     Args:
         options: the search's.
-        updates: of one whole training.
+        trainer: its updates are counted.
         progress: whether there is a bar.
 
     Raises:
@@ -27,14 +27,13 @@ def shown(options: TuneOptions, updates: int, progress: bool) -> Iterator[TuneOp
     if not progress:
         yield options
         return
-    before, seen = options.on_reading, dict[Entry, int]()
-    total = round(options.budget * updates)
+    before = options.on_reading
+    total = round(options.budget * trainer.updates)
     with need_tqdm()(total=total, desc="race", unit="update", leave=False) as bar:
 
         def on_reading(entry: Entry, reading: Reading) -> None:
             bar.set_postfix_str(f"{entry.lr:.3g}: val_loss {reading.val_loss:.4g}", refresh=False)
-            bar.update(min(reading.updates - seen.get(entry, 0), bar.total - bar.n))
-            seen[entry] = reading.updates
+            bar.update(min(trainer.spent, total) - bar.n)
             if before is not None:
                 before(entry, reading)
 

@@ -6,13 +6,16 @@ import math
 from typing import final
 
 from stepsize.records import RaceArm, Reading
-from stepsize.schedules import Schedule
+from stepsize.schedules import Schedule, WarmupStableDecay
 from stepsize.tuner.entries import cooled, trunk
 from stepsize.tuner.options import OPTIMIZER_NAMES, OnReading
 from stepsize.tuner.plan import RacePlan
 from stepsize.tuner.rates import RateScale
 from stepsize.tuner.seen import Seen
 from stepsize.tuner.trainer import ArmTrainer, Entry
+
+#: What an evaluation of averaged weights may cost beside: up to 50 forward passes for batch norm.
+AVERAGING_UPDATES = 17
 
 
 class BudgetSpent(Exception):
@@ -45,6 +48,7 @@ class Race:
         self._stages: dict[Entry, str] = {}
         self._spent: dict[Entry, int] = {}
         self._stands: dict[Entry, int] = {}  # updates that are not to be made again
+        self.limit = plan.most
         self.seen = Seen(math.nan, plan.updates, plan.rungs)
 
     def begin(self) -> None:
@@ -56,7 +60,7 @@ class Race:
         """Everything so far, in updates."""
         return self.trainer.spent + self.trainer.evaluations * self.trainer.evaluation_updates
 
-    def loss(self, step: int, rung: int, stage: str = "race") -> float:
+    def loss(self, step: int, rung: int) -> float:
         """The validation loss of an arm at a rung; it is trained if it was not yet.
 
         Raises:
@@ -64,7 +68,7 @@ class Race:
         """
         if (step, rung) not in self.seen.level:
             entry = self._trunk(step)
-            reading = self._advance(entry, self.plan.rungs[rung], stage)
+            reading = self._advance(entry, self.plan.rungs[rung], "race")
             self.seen.level[step, rung] = reading.val_loss
             self.seen.train[step, rung] = reading
         return self.seen.level[step, rung]
@@ -80,16 +84,16 @@ class Race:
         if not math.isfinite(self.loss(step, rung)):
             self.seen.after_decay[step, rung] = math.inf
             return math.inf
-        lr, updates = self.scale.lr(step), self.plan.updates
         done, length = self.plan.rungs[rung], self.plan.cool_down(rung)
-        onto = Entry(cooled(lr, updates, done, length), lr, "", self.seed)
-        loss = self.fork(self._trunk(step), onto, done + length, "schedule")
+        lr = self.scale.lr(step)
+        onto = Entry(cooled(self.trunk(lr), done, length), lr, "", self.seed)
+        loss = self.fork(self._trunk(step), onto, done + length, "cool_down")
         self.seen.after_decay[step, rung] = loss
         return loss
 
     def fork(self, entry: Entry, onto: Entry, updates: int, stage: str) -> float:
         """The loss of ``onto``, which begins where ``entry`` stands, after ``updates``."""
-        self._need(updates - self._stands[entry])
+        self._need(entry, updates - self._stands[entry])
         self.trainer.branch(entry, onto)
         self._stands[onto] = self._stands[entry]
         reading = self._advance(onto, updates, stage)
@@ -114,7 +118,7 @@ class Race:
 
     def arms(self, kept: frozenset[int]) -> tuple[RaceArm, ...]:
         """The arms for the record; ``kept`` are those that were in until the end."""
-        levels: set[Schedule] = {trunk(self.scale.lr(step), self.plan.updates) for step in kept}
+        levels: set[Schedule] = {self.trunk(self.scale.lr(step)) for step in kept}
         return tuple(
             RaceArm(
                 schedule=str(entry.schedule),
@@ -129,9 +133,13 @@ class Race:
             for entry, readings in self._readings.items()
         )
 
+    def trunk(self, lr: float) -> WarmupStableDecay:
+        """The schedule that is raced, at a peak."""
+        return trunk(lr, self.plan.updates, self.plan.warmup_steps)
+
     def _trunk(self, step: int) -> Entry:
         lr = self.scale.lr(step)
-        return Entry(trunk(lr, self.plan.updates), lr, "", self.seed)
+        return Entry(self.trunk(lr), lr, "", self.seed)
 
     def _fate(self, entry: Entry, readings: list[Reading], levels: set[Schedule]) -> str:
         if not math.isfinite(readings[-1].val_loss):
@@ -144,7 +152,7 @@ class Race:
         readings = self._readings.get(entry, [])
         if readings and not math.isfinite(readings[-1].val_loss):
             return readings[-1]  # it is over
-        self._need(updates - self._stands.get(entry, 0))
+        self._need(entry, updates - self._stands.get(entry, 0))
         before = self.trainer.spent
         reading = self.trainer.advance(entry, updates)
         self._stands[entry] = reading.updates
@@ -155,6 +163,7 @@ class Race:
             self._on_reading(entry, reading)
         return reading
 
-    def _need(self, updates: int) -> None:
-        if self.cost + updates + self.trainer.evaluation_updates > self.plan.most + 1e-6:
+    def _need(self, entry: Entry, updates: int) -> None:
+        updates += AVERAGING_UPDATES if entry.optimizer == "schedule_free" else 0
+        if self.cost + updates + self.trainer.evaluation_updates > self.limit + 1e-6:
             raise BudgetSpent

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from stepsize.errors import InputError
+from stepsize.errors import InputError, StepsizeError
 from stepsize.records import Cost, Recommendation
 from stepsize.schedules import Schedule
 from stepsize.tuner.alternatives import alternatives, interval
 from stepsize.tuner.contest import Rival, rivals
-from stepsize.tuner.decision import Decision, decide
+from stepsize.tuner.decision import Decision, decide, lowest_diverged
 from stepsize.tuner.entries import cooled, level_and_decay
 from stepsize.tuner.forecast import Expected, expected_loss, sensitivity
 from stepsize.tuner.learned import abstention
-from stepsize.tuner.options import TuneOptions
+from stepsize.tuner.options import OPTIMIZER_NAMES, TuneOptions
 from stepsize.tuner.plan import RacePlan, least_budget
 from stepsize.tuner.race import BudgetSpent, Race
-from stepsize.tuner.rates import RateScale
+from stepsize.tuner.rates import HALF, RateScale
 from stepsize.tuner.search import search
 from stepsize.tuner.trainer import ArmTrainer
 
@@ -30,6 +31,7 @@ def recommend(
     *,
     task: str,
     family: str = "other",
+    notes: Sequence[str] = (),
     settings: Mapping[str, Any] | None = None,
 ) -> Recommendation:
     """Recommend a peak rate and a schedule for a whole training of ``trainer``'s length.
@@ -39,6 +41,7 @@ def recommend(
         options: the budget, and how to search.
         task: a name for the record.
         family: of the optimizer: ``"sgd"``, ``"momentum"``, ``"adam"`` or ``"other"``.
+        notes: remarks for the record.
         settings: further choices for the record.
 
     Returns:
@@ -52,17 +55,17 @@ def recommend(
     plan = _plan(trainer, options)
     scale = RateScale.of(family, options.around)
     race = Race(trainer, plan, scale, options.seed, options.on_reading)
+    others: list[Rival] = []
+    remarks = list(notes)
     interrupted = False
-    others: tuple[Rival, ...] = ()
     try:
         race.begin()
-        search(race)
-        others = rivals(race, options.optimizers)
-    except BudgetSpent:
-        pass
+        if math.isfinite(race.seen.start):
+            _spend(race, options.optimizers, others, remarks)
     except KeyboardInterrupt:
         interrupted = True
     answer = _answer(race, others, interrupted)
+    answer["notes"] = (*answer.get("notes", ()), *remarks)
     return Recommendation(
         task=task,
         epochs=trainer.updates // trainer.updates_per_epoch,
@@ -79,6 +82,25 @@ def recommend(
         seconds=time.monotonic() - began,
         **answer,
     )
+
+
+def _spend(race: Race, optimizers: tuple[str, ...], others: list[Rival], notes: list[str]) -> None:
+    """The race, then its rivals; each finished one is kept in ``others``, what failed in notes."""
+    race.limit = race.plan.most - race.plan.reserved
+    with contextlib.suppress(BudgetSpent):
+        search(race)
+    race.limit = race.plan.most
+    try:
+        for rival in rivals(race, optimizers):
+            others.append(rival)
+    except BudgetSpent:
+        pass
+    except StepsizeError as error:
+        notes.append(f"Another optimizer could not be tried: {error}")
+    tried = {rival.name for rival in others}
+    missing = [OPTIMIZER_NAMES[name] for name in optimizers if name not in tried]
+    if missing:
+        notes.append(f"Not tried: {', '.join(missing)}.")
 
 
 def _plan(trainer: ArmTrainer, options: TuneOptions) -> RacePlan:
@@ -108,7 +130,7 @@ class _Chosen(NamedTuple):
     reason: str
 
 
-def _answer(race: Race, others: tuple[Rival, ...], interrupted: bool) -> dict[str, Any]:
+def _answer(race: Race, others: Sequence[Rival], interrupted: bool) -> dict[str, Any]:
     """The fields of the recommendation that depend on what was seen."""
     seen = race.seen
     last_rung = len(race.plan.rungs) - 1
@@ -121,59 +143,71 @@ def _answer(race: Race, others: tuple[Rival, ...], interrupted: bool) -> dict[st
     notes = []
     if decision.rung < last_rung:
         notes.append(
-            f"The budget or the time was spent after {decision.rung + 1} of {last_rung + 1} rungs: "
-            "the answer is rougher than usual."
+            f"The answer rests on rung {decision.rung + 1} of {last_rung + 1}, so it is rougher "
+            "than usual and put lower: short trainings prefer rates that are too high."
         )
+    if lowest_diverged(seen) <= decision.arm + HALF:
+        notes.append("The next higher rate diverged: do not go above this one.")
     own = not chosen.optimizer
+    further = 0.25 * (last_rung - decision.rung) + (0.0 if own else 0.5)
+    kinds = {rival.name for rival in others}
     return {
         "verdict": "ok",
         "reason": chosen.reason,
         "lr": chosen.lr,
-        "interval": interval(chosen.lr, 0.25 * (last_rung - decision.rung)),
+        "interval": interval(chosen.lr, further),
         "schedule": str(chosen.schedule),
         "optimizer": chosen.optimizer,
         "expected": {} if chosen.expected is None else {"val_loss": _plain(chosen.expected)},
-        "sensitivity": sensitivity(seen, decision),
+        "sensitivity": sensitivity(seen, decision) if own else None,
         "evidence": race.arms(frozenset(step for step, at in seen.level if at == decision.rung)),
-        "alternatives": alternatives(race.scale.lr(decision.step)) if own else (),
+        "alternatives": alternatives(race.scale.lr(decision.step), kinds) if own else (),
         "notes": tuple(notes),
     }
 
 
-def _chosen(race: Race, decision: Decision, others: tuple[Rival, ...]) -> _Chosen:
+def _chosen(race: Race, decision: Decision, others: Sequence[Rival]) -> _Chosen:
     lr = race.scale.lr(decision.step)
     expected = expected_loss(race.seen, decision)
     rungs = race.plan.rungs
     better = [rival for rival in others if rival.wins]
     if better:
         rival = min(better, key=lambda each: each.loss)
-        shift = rival.loss - rival.against
-        moved = expected and Expected(
-            expected.mean + shift, (expected.ci95[0] + shift, expected.ci95[1] + shift)
-        )
-        return _Chosen(rival.schedule, rival.lr, rival.optimizer, moved, rival.reason)
+        if decision.stop_at is not None:  # what it reaches by the end is not known
+            expected = None
+        if expected is not None:
+            shift = rival.loss - rival.against
+            low, high = expected.ci95
+            expected = Expected(expected.mean + shift, (low + shift, high + shift))
+        return _Chosen(rival.schedule, rival.lr, rival.optimizer, expected, rival.reason)
     if decision.stop_at is not None:
         done, length = rungs[decision.stop_at], race.plan.cool_down(decision.stop_at)
-        schedule = cooled(lr, race.plan.updates, done, length)
+        schedule = cooled(race.trunk(lr), done, length)
         return _Chosen(schedule, lr, "", expected, _early_reason(race, decision, done + length))
-    return _Chosen(level_and_decay(lr), lr, "", expected, _reason(race, decision))
+    schedule = level_and_decay(lr, race.plan.warmup_steps)
+    return _Chosen(schedule, lr, "", expected, _reason(race, decision))
 
 
 def _reason(race: Race, decision: Decision) -> str:
     """Why this rate."""
-    losses = race.seen.at(decision.rung)
+    seen, rung = race.seen, decision.rung
+    losses = seen.at(rung)
+    if decision.by == "decayed":
+        losses = {step: loss for (step, at), loss in seen.after_decay.items() if at == rung}
     best = min(losses, key=lambda step: (losses[step], step))
-    share = race.plan.rungs[decision.rung] / race.plan.updates
+    share = race.plan.rungs[rung] / race.plan.updates
+    after = f"after {100 * share:.0f} % of the training"
+    after += " and a decay" if decision.by == "decayed" else ""
     arm = race.scale.lr(decision.arm)
-    said = f"Of {len({step for step, _ in race.seen.level})} rates, {arm:g} "
+    said = f"Of {len({step for step, _ in seen.level})} rates, {arm:g} "
     if best == decision.arm:
-        said += f"had the lowest validation loss after {100 * share:.0f} % of the training."
+        said += f"had the lowest validation loss {after}."
     else:
         said += (
-            f"was about as good as the best ({race.scale.lr(best):g}) after {100 * share:.0f} % of "
-            "the training; of such, the lowest is taken, because too high costs more than too low."
+            f"was about as good as the best ({race.scale.lr(best):g}) {after}; of such, the lowest "
+            "is taken, because too high costs more than too low."
         )
-    if race.scale.lr(decision.step) != arm:
+    if decision.step != decision.arm and rung == len(race.plan.rungs) - 1:
         said += " The answer lies between it and its neighbours, where a parabola is lowest."
     return said
 

@@ -26,6 +26,7 @@ def search(race: Race) -> None:
         BudgetSpent: it ran out on the way; what was seen is in ``race.seen``.
     """
     best = _bracket(race)
+    _keep_near(race, best)
     best = _lowest(race, 1, best, best - HALF, best - 2 * HALF)
     best = _lowest(race, 2, best, best - HALF, best + HALF)
     race.decayed(best, 2)
@@ -57,9 +58,16 @@ def _bracket(race: Race) -> int:
 def _lowest(race: Race, rung: int, *steps: int) -> int:
     """Train these arms to a rung, forget those far off; the lowest of those as good as the best."""
     losses = {step: race.loss(step, rung) for step in steps}
-    for step in race.seen.at(rung - 1):
-        if abs(step - steps[0]) > PER_DECADE:
-            race.drop(step)
     if rung == 1:  # half a decade is far when the trainings are this short
-        return min(losses, key=lambda step: (losses[step], step))
-    return lowest_of_the_best(losses, race.seen.start)
+        best = min(losses, key=lambda step: (losses[step], step))
+    else:
+        best = lowest_of_the_best(losses, race.seen.start)
+    _keep_near(race, best)
+    return best
+
+
+def _keep_near(race: Race, best: int) -> None:
+    """Forget the states of arms that the race will not come back to."""
+    for step in {step for step, _ in race.seen.level}:
+        if not best - PER_DECADE <= step <= best + HALF:
+            race.drop(step)

@@ -55,6 +55,7 @@ def tune(
     Raises:
         InputError: an option that makes no sense, a budget that pays for nothing.
         TaskError: the task cannot be made, has no validation data, or its code raised.
+        MissingDependencyError: another optimizer's package is not installed.
 
     Source: successive halving (Jamieson and Talwalkar 2016, arXiv:1502.07943) on
     warm-up-stable-decay (Hu et al. 2024, arXiv:2404.06395).
@@ -63,19 +64,22 @@ def tune(
     >>> answer.verdict, 0.003 < answer.lr < 1.0, answer.cost.ratio <= 1.0
     ('ok', True, True)
     """
-    options = TuneOptions(budget, seed, around, tuple(optimizers))
+    names: Any = optimizers if isinstance(optimizers, str) else tuple(optimizers)
+    options = TuneOptions(budget, seed, around, names)
     back = random_state.remember()  # before the task's file is run: it may seed
     try:
         loaded = loaded_task(task)
         with (
             TorchArmTrainer(loaded, epochs, recipe=recipe, seed=seed) as trainer,
-            shown(options, trainer.updates, progress) as watched,
+            shown(options, trainer, progress) as watched,
         ):
+            trainer.prepare(options.optimizers)
             return recommend(
                 trainer,
                 watched,
                 task=loaded.name,
                 family=trainer.family,
+                notes=_judged_by(trainer.validation_batches),
                 settings={
                     "optimizer": trainer.optimizer,
                     **describe_recipe(recipe),
@@ -84,3 +88,13 @@ def tune(
             )
     finally:
         back()
+
+
+def _judged_by(batches: int | None) -> tuple[str, ...]:
+    """A note where a part of the validation is the judge."""
+    if batches is None:
+        return ()
+    return (
+        f"Judged by the first {batches} validation batches, because all of them would have cost "
+        "too much each time: they must not be sorted, by class or otherwise.",
+    )

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import math
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Self, final
 
 import torch
@@ -102,6 +102,7 @@ class TorchArmTrainer:
             validation = validation_of(task, recipe, evaluation_share * self.updates)
             loader.put(untouched)
             self.evaluation_updates = validation.updates
+            self.validation_batches = validation.batches
             self._plan = Plan(self.updates, self.updates_per_epoch, recipe, validation)
             first = Vessel(
                 functools.partial(self._made, seed),
@@ -110,6 +111,21 @@ class TorchArmTrainer:
                 task if loader.can_go_back else None,
             )
         self._vessels = {(seed, ""): first}
+
+    def prepare(self, optimizers: Iterable[str], seed: int = 0) -> None:
+        """Make the other optimizers that will be asked for, so that what is wrong shows at once.
+
+        Raises:
+            InputError: the task's own optimizer is of that kind already, or cannot be replaced.
+            MissingDependencyError: its package is not installed.
+        """
+        for name in optimizers:
+            require(
+                name != self.optimizer.lower(),
+                f"The task's own optimizer is {self.optimizer} already; leave {name!r} out.",
+            )
+            with self._at_work(f"when it was given the optimizer {name}"):
+                self._vessel(seed, name)
 
     def start_loss(self, seed: int = 0) -> float:
         """The validation loss before any update; infinite if it is not finite."""

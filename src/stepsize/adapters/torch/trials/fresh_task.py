@@ -36,7 +36,7 @@ def check_judged(task: Task, name: str) -> None:
     """Raise TaskError unless the task can be judged by validation."""
     if task.val is None:
         raise TaskError(
-            f"The task {name} has no validation batches (val=None), and compare judges "
+            f"The task {name} has no validation batches (val=None), and it is judged "
             "by validation. Give Task a val=..., batches that are not trained on."
         )
     if "loss" in task.metrics:
