@@ -16,6 +16,7 @@ from stepsize.tuner.decision import (
     SHRINKS,
     Decision,
     decide,
+    lowest_diverged,
     lowest_of_the_best,
     stops_early,
 )
@@ -66,6 +67,30 @@ def test_the_vertex_of_the_parabola(low, high, step):
     assert CAP == 0.3
     decision = decide(seen_of({(-2, 3): low, (0, 3): 0.5, (2, 3): high}), 3)
     assert decision == Decision(pytest.approx(step), 0, 3)
+
+
+@pytest.mark.parametrize("ended_at", [0, 1, 2, 3])
+def test_no_rate_at_or_above_one_that_diverged_is_recommended(ended_at):
+    level = {(step, rung): 1.0 - 0.1 * rung for step in (-4, -2, 0) for rung in range(4)}
+    level |= {(2, rung): 0.1 for rung in range(ended_at)} | {(2, ended_at): math.inf}
+    assert lowest_diverged(seen_of(level)) == 2
+    assert decide(seen_of(level), 3).step <= 1.0
+
+
+def test_a_divergence_that_higher_rates_outlast_is_an_accident():
+    level = {(-2, 1): math.inf, (0, 3): 0.5, (2, 3): 0.4}
+    assert lowest_diverged(seen_of(level)) == math.inf
+    assert decide(seen_of(level), 3).arm == 2
+
+
+def test_where_every_rate_diverged_there_is_no_decision():
+    assert decide(seen_of({(step, 0): math.inf for step in (-4, 0, 4)}), 3) is None
+
+
+def test_a_plateau_is_not_the_end_of_progress():
+    seen = seen_of({(0, 2): 0.5, (0, 3): 0.5}, {(0, 2): 0.4, (0, 3): 0.4})
+    seen.train = {(0, rung): Reading(RUNGS[rung], 0.5, 0.5) for rung in (2, 3)}
+    assert stops_early(seen, 3) is None
 
 
 @given(

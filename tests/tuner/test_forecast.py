@@ -10,7 +10,7 @@ from tuner.landscapes import Landscape, answer_of
 from stepsize.schedules import parse
 from stepsize.tuner.alternatives import PEAKS, alternatives, interval
 from stepsize.tuner.decision import Decision
-from stepsize.tuner.forecast import FURTHER, FURTHER_ERROR, SEED_ERROR, expected_loss, sensitivity
+from stepsize.tuner.forecast import AGAIN, FURTHER_ERROR, SEED_ERROR, expected_loss, sensitivity
 from stepsize.tuner.seen import Seen
 
 RUNGS = (10, 20, 40, 80)
@@ -21,27 +21,38 @@ def seen_of(after_decay=(), level=(), start=2.0):
     return Seen(start, 400, RUNGS, dict(level), dict(after_decay))
 
 
+#: Of 400 updates, two doublings are left after 80 and a cool-down of 20.
+TO_COME = 0.6 + 0.36
+
+
 @pytest.mark.parametrize(
-    ("now", "before", "mean", "half"),
+    ("now", "before", "further"),
     [
-        (0.5, 0.7, 0.5 - 0.9 * 0.2, 1.6 * 0.2 + 0.03 * (2.0 - 0.32)),
-        (0.5, 0.5, 0.5, 0.03 * 1.5),
-        (0.5, 0.4, 0.5, 0.03 * 1.5),  # it got worse: no further gain
-        (-3.0, -2.0, -3.9, 1.6 + 0.03 * 5.9),
-        (2.5, 2.6, 2.41, 0.16),  # above the start
+        (0.5, 0.7, 0.2 * TO_COME),
+        (0.5, 0.5, 0.0),
+        (0.5, 0.4, 0.0),  # it got worse: no further gain
+        (-3.0, -2.0, TO_COME),
+        (2.5, 2.6, 0.1 * TO_COME),  # above the start
     ],
 )
-def test_the_end_gains_what_the_last_doubling_has_gained_nearly(now, before, mean, half):
-    assert (FURTHER, FURTHER_ERROR, SEED_ERROR) == (0.9, 1.6, 0.03)
+def test_every_doubling_gains_a_share_of_what_the_one_before_has_gained(now, before, further):
+    assert (AGAIN, FURTHER_ERROR, SEED_ERROR) == (0.6, 1.9, 0.03)
     expected = expected_loss(seen_of({(0, 3): now, (0, 2): before, (-2, 3): now + 0.1}), LAST)
-    assert expected.mean == pytest.approx(mean)
-    low = mean - half if now < 0.0 else max(mean - half, 0.0)  # it was never negative
-    assert expected.ci95 == pytest.approx((low, mean + half))
+    assert expected.mean == pytest.approx(now - further)
+    half = 1.9 * further + 0.03 * max(2.0 - expected.mean, 0.0)
+    low = expected.mean - half
+    assert expected.ci95 == pytest.approx((max(low, 0.0) if now > 0 else low, low + 2 * half))
 
 
-def test_a_loss_that_was_never_negative_is_not_expected_to_become_so():
+def test_a_cool_down_at_the_end_of_the_training_is_what_is_expected():
+    seen = Seen(2.0, 400, (40, 80, 160, 320), {}, {(0, 3): 0.5, (0, 2): 0.9})
+    assert expected_loss(seen, LAST).mean == 0.5
+
+
+def test_a_loss_that_was_always_positive_is_expected_to_stay_so():
     expected = expected_loss(seen_of({(0, 3): 0.1, (0, 2): 0.9}), LAST)
-    assert (expected.mean, expected.ci95[0]) == (0.0, 0.0)
+    assert expected.mean == pytest.approx(0.02)
+    assert expected.ci95[0] == 0.0
     assert expected_loss(seen_of({(0, 3): 0.1, (0, 2): 0.9}, {(0, 0): -0.1}), LAST).mean < 0.0
 
 

@@ -58,7 +58,7 @@ def test_whatever_the_losses_are(landscape, number):
         answer = answer_of(landscape)
     except InputError:
         return
-    assert answer.interrupted == (len(landscape.asked) == number)
+    assert len(landscape.asked) == number or not answer.interrupted
     assert sum(len(arm.readings) for arm in answer.evidence) == len(landscape.asked)
     if not landscape.asked:
         assert (answer.verdict, answer.evidence) == ("too_short", ())

@@ -55,7 +55,7 @@ def test_the_record_of_the_choices_is_json():
 
 def test_without_progress_nothing_is_written(capsys):
     options = TuneOptions()
-    with shown(options, 3200, False) as same:
+    with shown(options, Landscape(), False) as same:
         assert same is options
     assert capsys.readouterr() == ("", "")
 
@@ -68,7 +68,7 @@ def test_a_bar_follows_the_updates_and_is_gone_in_the_end(monkeypatch):
     told = []
     options = TuneOptions(1.5, on_reading=lambda entry, reading: told.append(reading))
     landscape = Landscape(limit=1.3)
-    with shown(options, landscape.updates, True) as watched:
+    with shown(options, landscape, True) as watched:
         answer = recommend(landscape, watched, task="mine")
     assert answer.verdict == "ok"
     assert len(told) == len(landscape.asked)

@@ -33,7 +33,7 @@ def race_of(landscape, budget=1.0):
 def test_a_cool_down_goes_on_from_what_the_arm_was_trained_under(lr, updates, data):
     done = data.draw(st.integers(1, math.floor(0.8 * updates)))
     length = max(1, round(0.25 * done))
-    whole, forked = trunk(lr, updates), cooled(lr, updates, done, length)
+    whole, forked = trunk(lr, updates), cooled(trunk(lr, updates), done, length)
     before = [forked(step) for step in range(done)]
     assert before == pytest.approx([whole(step) for step in range(done)], rel=1e-12)
     after = [forked(step) for step in range(done, updates)]

@@ -67,7 +67,11 @@ def decide(seen: Seen, last_rung: int) -> Decision | None:
     A rate that diverged, at whatever rung, rules out itself and all above it.
     """
     limit = lowest_diverged(seen)
-    level = {place: loss for place, loss in seen.level.items() if place[0] < limit}
+    level = {
+        place: loss
+        for place, loss in seen.level.items()
+        if place[0] < limit and math.isfinite(max(loss, seen.after_decay.get(place, loss)))
+    }
     if not level:
         return None
     rung = max(at for _, at in level)
@@ -87,9 +91,16 @@ def decide(seen: Seen, last_rung: int) -> Decision | None:
 
 
 def lowest_diverged(seen: Seen) -> float:
-    """The lowest step whose loss was not finite somewhere; infinite if there is none."""
+    """The lowest step that diverged while no higher one lasted as long; infinite without any."""
     losses = [*seen.level.items(), *seen.after_decay.items()]
-    return min((step for (step, _), loss in losses if not math.isfinite(loss)), default=math.inf)
+    ended = [place for place, loss in losses if not math.isfinite(loss)]
+    lasted = [place for place, loss in losses if math.isfinite(loss)]
+    real = (
+        step
+        for step, rung in ended
+        if not any(higher > step and later >= rung for higher, later in lasted)
+    )
+    return min(real, default=math.inf)
 
 
 def stops_early(seen: Seen, rung: int) -> int | None:
