@@ -108,10 +108,12 @@ def test_neither_a_constant_nor_a_factor_of_the_losses_changes_the_answer(
     if answer is None:
         return
     other = answer_of(plain.fresh(scale=scale, offset=offset * scale), budget)
-    assert (other.verdict, other.cost) == (answer.verdict, answer.cost)
+    assert other.verdict == answer.verdict
+    if answer.verdict == "ok":  # where all is flat, rounding decides which way the bracket goes
+        assert other.cost == answer.cost
     assert other.lr == (answer.lr and pytest.approx(answer.lr, rel=0.01))
     assert other.sensitivity == (answer.sensitivity and pytest.approx(answer.sensitivity, abs=1e-6))
-    if answer.expected and answer.expected["val_loss"]["mean"] > 0.0:  # not held at zero
+    if answer.expected and answer.expected["val_loss"]["ci95"][0] > 0.0:  # not held at zero
         mean, moved = (each.expected["val_loss"]["mean"] for each in (answer, other))
         assert moved == pytest.approx(scale * (mean + offset), rel=1e-6, abs=1e-6 * scale)
 
