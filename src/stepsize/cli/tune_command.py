@@ -40,7 +40,7 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument(
         "--budget", type=float, default=1.0, metavar="B",
-        help="what the search may cost, in such trainings (default 1; 0.3 to 3 are of use)",
+        help="what the search may cost, in such trainings (default 1)",
     )  # fmt: skip
     parser.add_argument(
         "--around", type=float, metavar="LR", help="a rate to begin the search around"

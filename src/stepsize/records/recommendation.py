@@ -78,8 +78,9 @@ class Recommendation:
         optimizer: another optimizer than the task's own, if that won; empty for its own.
         expected: by metric, such as ``val_loss``: the ``"mean"`` expected at the end of the
             training and its ``"ci95"``.
-        sensitivity: what a rate three times too low or too high costs, as a share of what the
-            training gains; None where it is not known. Small: the rate hardly matters here.
+        sensitivity: how far rates three times lower and higher were behind in the race, as a share
+            of what the training gains: a bound from above; None where it is not known. Small: the
+            rate hardly matters here.
         start_loss: the validation loss before any update; None where it was not measured.
         cost: what it cost.
         evidence: the arms of the race, in the order in which they were begun.

@@ -156,12 +156,12 @@ def expected_text(recommendation: Recommendation) -> str:
 
 
 def sensitivity_text(recommendation: Recommendation) -> str:
-    """What a rate three times off costs, in a sentence; empty where that is not known.
+    """How far a rate three times off is behind, in a sentence; empty where that is not known.
 
     >>> from stepsize.records import Cost
     >>> some = Recommendation("digits", 2, 9, "flat", "", Cost(5, 0.0, 9), sensitivity=0.011)
     >>> sensitivity_text(some)
-    'The rate hardly matters here: three times off costs 1.1 % of what the training gains.'
+    'The rate hardly matters here: three times off is at most 1.1 % of the gain behind.'
     """
     share = recommendation.sensitivity
     if share is None or not math.isfinite(share):
@@ -169,7 +169,7 @@ def sensitivity_text(recommendation: Recommendation) -> str:
     words = next(words for most, words in _SENSITIVITY if share < most)
     percent = max(100 * share, 0.0)
     number = f"{percent:.1f}" if percent < 9.95 else f"{percent:.0f}"
-    return f"{words}: three times off costs {number} % of what the training gains."
+    return f"{words}: three times off is at most {number} % of the gain behind."
 
 
 def cost_text(recommendation: Recommendation) -> str:

@@ -39,7 +39,7 @@ def tune(
         task: a built-in task's name, ``"path/to/file.py:callable"``, ``"package.module:callable"``
             or a callable ``make(seed) -> Task``. It needs validation data.
         epochs: passes through the training batches of the training to come.
-        budget: in such trainings; 0.3 to 3 are of use.
+        budget: in such trainings.
         seed: decides the initial weights and the order of the batches of every arm.
         around: a rate to begin around, if the optimizer's usual ones are far off.
         optimizers: others to try: ``"adamw"``, ``"schedule_free"``, ``"momo"``.
