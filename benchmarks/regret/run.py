@@ -18,6 +18,7 @@ from picture import draw
 from workloads import DEVELOPMENT, JUDGING, UNLEARNABLE
 
 HERE = Path(__file__).parent
+OWN = ("tune, B = 1", "whole grid on one seed")
 
 
 def cases(names: Iterable[str]) -> dict[str, list[Case]]:
@@ -58,9 +59,13 @@ def share(values: Sequence[float], most: float) -> str:
     return f"{sum(value <= most for value in values) / len(values):.0%}"
 
 
-def complete(found: dict[str, list[Case]], names: Sequence[str]) -> dict[str, list[Case]]:
-    """Without the methods that were not run on every workload: means over others do not compare."""
-    return {m: tried for m, tried in found.items() if {c.workload for c in tried} == set(names)}
+def shared(found: dict[str, list[Case]]) -> tuple[dict[str, list[Case]], list[str]]:
+    """The workloads that every opponent was run on, and the cases there: others do not compare."""
+    ran = {m: {c.workload for c in tried} for m, tried in found.items()}
+    most = set.union(*ran.values())
+    common = {name for name in most if sum(name in names for names in ran.values()) > len(ran) // 2}
+    kept = {m: [c for c in found[m] if c.workload in common] for m in found if ran[m] >= common}
+    return kept, sorted(common)
 
 
 def by_method(found: dict[str, list[Case]]) -> str:
@@ -177,9 +182,12 @@ def main() -> None:
         known = available(names)
         if not known:
             continue
-        found = complete(cases(known), known)
-        parts.append(f"## {title} workloads\n\n{by_method(found)}\n")
-        parts.append(f"### By workload\n\n{by_workload(found, known)}\n")
+        every = cases(known)
+        found, common = shared(every)
+        parts.append(f"## {title} workloads\n\nAll {len(known)}:\n")
+        parts.append(f"{by_method({m: every[m] for m in OWN if m in every})}\n")
+        parts.append(f"The {len(common)} that everyone was run on:\n\n{by_method(found)}\n")
+        parts.append(f"### By workload\n\n{by_workload(every, known)}\n")
         parts.append(f"### Are the intervals of `tune` honest?\n\n{honesty(known)}\n")
         if title == "Judging":
             draw(found, HERE / "regret.png")
