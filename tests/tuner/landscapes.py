@@ -24,7 +24,8 @@ class Landscape:
     power of minus ``drift``. ``width``: of the valley, in decades. ``limit``: decades above the
     best from which on it diverges, after ``ends_after`` updates. ``overfits_after``: updates from
     which on the validation loss rises. ``wobble``: what the loss on the level is above that after a
-    decay. ``gain``: what there is to learn. ``noise``: of the losses of batches and validation.
+    decay. ``gain``: what there is to learn. ``noise``: of the losses of batches, and a tenth of
+    it of the validation, whose examples are many and always the same.
     ``better``: what other kinds of schedules and other optimizers gain in addition, by name.
     ``interrupt_at``: the reading, counted from 0, that Ctrl-C comes in the middle of.
     """
@@ -59,7 +60,9 @@ class Landscape:
 
     def start_loss(self, seed=0):
         self.evaluations += 1
-        return self.offset + self.scale * (2.3 + self._random("start", seed).gauss(0, self.noise))
+        return self.offset + self.scale * (
+            2.3 + self._random("start", seed).gauss(0, self.noise / 10)
+        )
 
     def advance(self, entry, updates):
         done, alive = self.stands.get(entry, (0, True))
@@ -105,7 +108,7 @@ class Landscape:
     def _reading(self, entry, done, made):
         loss = self.loss(entry, made)
         luck = self._random(entry.lr, str(entry.schedule), made)
-        val = loss + luck.gauss(0, self.noise)
+        val = loss + luck.gauss(0, self.noise / 10)
         val += 0.5 * math.log(max(1.0, made / self.overfits_after))
         losses = [loss + each for each in self.luck[done:made] or [0.0]]
         error = statistics.stdev(losses) / math.sqrt(len(losses)) if len(losses) > 1 else 0.0

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tuner.landscapes import Landscape, answer_of
 
 from stepsize.schedules import parse
-from stepsize.tuner.alternatives import PEAKS, alternatives, interval
+from stepsize.tuner.alternatives import HALF_INTERVAL, PEAKS, alternatives, interval
 from stepsize.tuner.decision import Decision
 from stepsize.tuner.forecast import AGAIN, FURTHER_ERROR, SEED_ERROR, expected_loss, sensitivity
 from stepsize.tuner.seen import Seen
@@ -99,7 +99,7 @@ rates = st.floats(1e-6, 100.0).map(lambda lr: float(f"{lr:.3g}"))
 def test_the_interval_is_as_wide_in_decades_on_both_sides(lr, further):
     low, high = interval(lr, further)
     for side in (lr / low, high / lr):
-        assert math.log10(side) == pytest.approx(0.5 + further, abs=0.005)
+        assert math.log10(side) == pytest.approx(HALF_INTERVAL + further, abs=0.005)
 
 
 @given(rates, st.integers(30, 100_000))

@@ -8,8 +8,9 @@ from stepsize.records import Reading
 from stepsize.tuner.decision import Decision
 from stepsize.tuner.seen import Seen
 
-#: The training loss must have fallen by this many standard errors.
-SIGNIFICANT = 4.0
+#: The training loss must have fallen by this many of its standard errors, or the validation loss,
+#: twice on end, by the second number of them.
+SIGNIFICANT, SIGNIFICANT_TWICE = 4.0, 6.0
 
 
 def abstention(seen: Seen, decision: Decision | None, interrupted: bool) -> tuple[str, str] | None:
@@ -25,7 +26,11 @@ def abstention(seen: Seen, decision: Decision | None, interrupted: bool) -> tupl
     if interrupted and all(rung == 0 for _, rung in seen.level):
         return "too_short", "It was interrupted before it had told the rates apart roughly."
     best = min((loss for loss in seen.level.values() if math.isfinite(loss)), default=math.inf)
-    if decision is not None and best < seen.start and _training_loss_fell(seen):
+    if (
+        decision is not None
+        and best < seen.start
+        and (_training_loss_fell(seen) or _validation_loss_fell(seen))
+    ):
         return None
     if decision is None:
         lowest = min(lr for lr, _ in seen.level)
@@ -52,6 +57,20 @@ def _training_loss_fell(seen: Seen) -> bool:
         for each in readings.values()
         if each is not still
     )
+
+
+def _validation_loss_fell(seen: Seen) -> bool:
+    """Whether some arm's validation loss was far below the start at two rungs on end.
+
+    For short trainings, whose few training losses tell little: the validation examples are always
+    the same, so its fall need only stand out from the noise of the training loss.
+    """
+    far = {
+        place
+        for place, each in seen.train.items()
+        if _known(each) and seen.start - each.val_loss > SIGNIFICANT_TWICE * each.train_error > 0.0
+    }
+    return any((step, rung + 1) in far for step, rung in far)
 
 
 def _known(reading: Reading) -> bool:
