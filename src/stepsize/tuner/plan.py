@@ -13,7 +13,7 @@ COOL_DOWN = 0.25
 #: The last rung is at most this share of the training: further on the schedule itself decays.
 LAST_RUNG = 0.8
 #: The warm-up's share of a training, and at most of the last rung.
-WARM_UP, WARM_UP_SHARE = 0.05, 0.2
+WARM_UP, WARM_UP_SHARE = 0.05, 0.3
 #: A first rung of fewer updates than this tells nothing apart.
 LEAST_UPDATES = 3
 #: What the race costs, in units of the first rung, and how many evaluations it makes.
