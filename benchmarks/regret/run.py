@@ -108,9 +108,7 @@ def by_workload(found: dict[str, list[Case]], names: Sequence[str]) -> str:
         best = grid.best()
         low, high = grid.good(best.schedule)
         floor = fmean(case.regret for case in one_seed_grid(name))
-        costs = [
-            fmean([c.regret for c in found[m] if c.workload == name] or [math.nan]) for m in methods
-        ]
+        costs = [_mean([c.regret for c in found[m] if c.workload == name]) for m in methods]
         rows.append(
             (
                 f"`{name}`",
