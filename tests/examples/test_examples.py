@@ -60,7 +60,7 @@ class TestNumPyNetwork:
             return sum([made.step(lr) for _ in range(500)][-50:]) / 50
 
         at_answer = trained(result.lr)
-        assert at_answer < 0.8 * trained(result.lr / 30)
+        assert at_answer < 0.8 * trained(result.lr / 100)
         assert not trained(30 * result.lr) < at_answer
 
     @pytest.mark.parametrize("ending", ["end", "raise"])
