@@ -57,7 +57,7 @@ def test_a_valley_is_the_readings_of_its_rung():
             arm.lr: reading.val_loss
             for arm in given.evidence
             for reading in arm.readings
-            if arm.stage != "schedule" and reading.updates == valley.updates
+            if arm.stage not in ("schedule", "cool_down") and reading.updates == valley.updates
         }
         finite = sorted((rate, loss) for rate, loss in read.items() if math.isfinite(loss))
         assert [(rate, loss) for rate, loss, _ in valley.points] == finite
@@ -92,7 +92,7 @@ def test_the_winner_is_the_nearest_rate_of_the_recommended_kind():
 
 def test_a_decay_on_trial_leaves_the_arm_that_it_went_on_from():
     view = view_of(decays())
-    trials = [arm for arm in view.arms if arm.arm.stage == "schedule"]
+    trials = [arm for arm in view.arms if arm.arm.stage == "cool_down"]
     assert len(trials) == 2
     for trial in trials:
         trunk = next(arm for arm in view.arms if arm.arm.lr == trial.arm.lr)

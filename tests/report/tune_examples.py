@@ -273,7 +273,7 @@ def decays(**fields):
             f"chain(wsd({arm.lr:g}, warmup_steps=13, stable_steps=39, decay_steps=13), constant(0))"
         )
         read = (training.read(arm.lr, 65, gain=3.0),)
-        arms.append(RaceArm(text, arm.lr, "schedule", "kept", read, 13))
+        arms.append(RaceArm(text, arm.lr, "cool_down", "kept", read, 13))
     return recommend(
         arms, 0.21, training=training, updates=264, epochs=6, schedule="wsd(0.21)", **fields
     )

@@ -19,7 +19,11 @@ from stepsize.report.tune_words import arm_text
 _LIGHT = ("#402a86", "#23649e", "#12917f", "#7a9a1c")
 _DARK = ("#a08cff", "#5fb2f2", "#4fd3b4", "#cfe05a")
 #: Lengths of dash and gap, in widths of the line, by what an arm was trained for.
-_DASHES: dict[str, tuple[float, ...]] = {"schedule": (4.0, 1.6), "optimizer": (1.2, 1.4)}
+_DASHES: dict[str, tuple[float, ...]] = {
+    "cool_down": (4.0, 1.6),
+    "schedule": (4.0, 1.6),
+    "optimizer": (1.2, 1.4),
+}
 #: Arms of the race that are compared rung by rung, and as many rungs.
 COMPARED = ("race", "optimizer")
 _MOST_RUNGS = 8
@@ -123,7 +127,7 @@ def _arm(
 
 def _root(arm: RaceArm, recommendation: Recommendation) -> tuple[int, float] | None:
     """Where an arm went on from another's updates instead of from none."""
-    if arm.stage != "schedule" or not arm.readings:
+    if arm.stage != "cool_down" or not arm.readings:
         return None
     left = arm.readings[0].updates - arm.updates
     for other in recommendation.evidence:

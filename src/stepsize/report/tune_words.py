@@ -229,9 +229,10 @@ def quoted(text: str) -> str:
 def arm_text(arm: RaceArm, recommendation: Recommendation) -> str:
     """An arm's name: its rate, and what else sets it apart from the race."""
     parts = [rate_text(arm.lr, DIGITS)]
-    if arm.stage == "schedule":
-        kind = plain_text(arm.schedule).removeprefix("warmup(").partition("(")[0]
-        parts.append(kind.replace("chain", "decayed"))
+    if arm.stage == "cool_down":
+        parts.append("decayed")
+    elif arm.stage == "schedule":
+        parts.append(plain_text(arm.schedule).removeprefix("warmup(").partition("(")[0])
     if arm.optimizer:
         parts.append(plain_text(arm.optimizer))
     if arm.seed != min((each.seed for each in recommendation.evidence), default=arm.seed):
