@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from stepsize.records import Alternative
 from stepsize.tuner.entries import level_and_decay, warmed
+from stepsize.tuner.rates import three_digits
 
 #: Where the best peak of another schedule lies, as a multiple of that of warm-up-stable-decay:
 #: medians over the development workloads of benchmarks/regret.
@@ -24,7 +25,7 @@ def interval(lr: float, further: float = 0.0) -> tuple[float, float]:
     (0.0251, 0.398)
     """
     factor = 10.0 ** (HALF_INTERVAL + further)
-    return _short(lr / factor), _short(lr * factor)
+    return three_digits(lr / factor), three_digits(lr * factor)
 
 
 def alternatives(lr: float, measured: Collection[str] = ()) -> tuple[Alternative, ...]:
@@ -39,16 +40,12 @@ def alternatives(lr: float, measured: Collection[str] = ()) -> tuple[Alternative
     """
     found = []
     for kind, factor in PEAKS.items():
-        peak = _short(lr * factor)
+        peak = three_digits(lr * factor)
         basis = "measured" if kind in measured else "expected"
         found.append(Alternative(kind, str(warmed(kind, peak)), interval(peak, 0.1), basis))
     for times, what in ((0.25, "a quarter as long"), (4.0, "4 times as long")):
-        peak = _short(lr * times**DRIFT)
+        peak = three_digits(lr * times**DRIFT)
         further = DRIFT_ERROR * 0.6  # a factor of four is 0.6 decades
         text = str(level_and_decay(peak))
         found.append(Alternative(what, text, interval(peak, further), "expected"))
     return tuple(found)
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.3g}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import final
 
 from stepsize.schedules import Constant, Schedule, Warmup, parse
@@ -13,6 +14,7 @@ from stepsize.tuner.decision import decide
 from stepsize.tuner.entries import cooled, level_and_decay, warmed
 from stepsize.tuner.options import OPTIMIZER_NAMES
 from stepsize.tuner.race import Race
+from stepsize.tuner.rates import three_digits
 from stepsize.tuner.trainer import Entry
 
 #: A rival wins only by more than this share of the gain: less is luck.
@@ -56,12 +58,12 @@ def rivals(race: Race, optimizers: tuple[str, ...]) -> Iterator[Rival]:
     Raises:
         BudgetSpent: it ran out.
     """
-    last = len(race.plan.rungs) - 1
+    last = race.plan.last
     decision = decide(race.seen, last)
     if decision is None or decision.rung < last:
         return
-    seen = (loss for (_, at), loss in race.seen.after_decay.items() if at >= last - 1)
-    against = min(seen, default=math.inf)
+    decayed = (race.seen.decayed_at(rung).values() for rung in (last - 1, last))
+    against = min(chain.from_iterable(decayed), default=math.inf)
     for name in optimizers:
         yield _optimizer(race, name, against)
     if race.plan.schedules and decision.stop_at is None:
@@ -72,7 +74,7 @@ def rivals(race: Race, optimizers: tuple[str, ...]) -> Iterator[Rival]:
 
 def _schedule(race: Race, kind: str, lr: float, against: float) -> Rival:
     """Another schedule of the task's own optimizer, squeezed into the updates of the last rung."""
-    peak = float(f"{lr * PEAKS[kind]:.3g}")
+    peak = three_digits(lr * PEAKS[kind])
     updates = _updates(race)
     warm_up = race.trunk(peak).warmup_steps  # as long as that of the arms it is compared with
     trial = parse(f"warmup({kind}({peak!r}), steps={warm_up})", steps=updates)
@@ -86,7 +88,7 @@ def _schedule(race: Race, kind: str, lr: float, against: float) -> Rival:
 
 def _optimizer(race: Race, name: str, against: float) -> Rival:
     """Another optimizer at a rate that serves it well."""
-    lr, last = OPTIMIZER_RATES[name], len(race.plan.rungs) - 1
+    lr, last = OPTIMIZER_RATES[name], race.plan.last
     whole: Schedule
     if name == "schedule_free":  # it averages instead of decaying
         whole = Warmup(Constant(lr), "5%")
@@ -107,8 +109,7 @@ def _optimizer(race: Race, name: str, against: float) -> Rival:
 
 
 def _updates(race: Race) -> int:
-    last = len(race.plan.rungs) - 1
-    return race.plan.rungs[last] + race.plan.cool_down(last)
+    return race.plan.rungs[race.plan.last] + race.plan.cool_down(race.plan.last)
 
 
 def _wins(race: Race, loss: float, against: float) -> bool:

@@ -125,8 +125,8 @@ def _after_decay(seen: Seen, rung: int, limit: float) -> dict[int, float]:
     """The finite losses after a cool-down from a rung, of rates below ``limit``."""
     return {
         step: loss
-        for (step, at), loss in seen.after_decay.items()
-        if at == rung and math.isfinite(loss) and step < limit
+        for step, loss in seen.decayed_at(rung).items()
+        if math.isfinite(loss) and step < limit
     }
 
 

@@ -39,7 +39,10 @@ def expected_loss(seen: Seen, decision: Decision) -> Expected | None:
     give or take ``0.03 g``. A loss that was always above zero is taken for one
     that stays there, and is not expected below a fifth of the lowest seen.
     """
-    now, before = (_best_decayed(seen, rung) for rung in (decision.rung, decision.rung - 1))
+    now, before = (
+        min(seen.decayed_at(rung).values(), default=math.inf)
+        for rung in (decision.rung, decision.rung - 1)
+    )
     if decision.stop_at is not None:
         before = seen.after_decay[decision.arm, decision.stop_at]
         return _around(before, SEED_ERROR * max(seen.start - before, 0.0), seen)
@@ -50,10 +53,6 @@ def expected_loss(seen: Seen, decision: Decision) -> Expected | None:
     further = max(before - now, 0.0) * AGAIN * (1.0 - AGAIN**doublings) / (1.0 - AGAIN)
     mean = now - further
     return _around(mean, FURTHER_ERROR * further + SEED_ERROR * max(seen.start - mean, 0.0), seen)
-
-
-def _best_decayed(seen: Seen, rung: int) -> float:
-    return min((loss for (_, at), loss in seen.after_decay.items() if at == rung), default=math.inf)
 
 
 def sensitivity(seen: Seen, decision: Decision) -> float | None:

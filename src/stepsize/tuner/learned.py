@@ -6,6 +6,7 @@ import math
 
 from stepsize.records import Reading
 from stepsize.tuner.decision import Decision
+from stepsize.tuner.rates import PER_DECADE
 from stepsize.tuner.seen import Seen
 
 #: The training loss must have fallen by this many of its standard errors, or the validation loss,
@@ -33,11 +34,11 @@ def abstention(seen: Seen, decision: Decision | None, interrupted: bool) -> tupl
     ):
         return None
     if decision is None:
-        lowest = min(lr for lr, _ in seen.level)
+        steps = {step for step, _ in seen.level}
         return "diverged", (
-            f"Of {len({s for s, _ in seen.level})} rates none was left below those that diverged, "
-            f"down to {lowest / 4:+.0f} decades from where the search began. Check the loss before "
-            "the first update, or give a lower rate to begin around (around=..., --around)."
+            f"Of {len(steps)} rates none was left below those that diverged, down to "
+            f"{min(steps) / PER_DECADE:+.0f} decades from where the search began. Check the loss "
+            "before the first update, or give a lower rate to begin around (around=..., --around)."
         )
     return "flat", (
         "At no rate did the validation loss fall and the training loss by more than its noise. "

@@ -45,6 +45,11 @@ class RacePlan:
     reserved: float = 0.0
 
     @property
+    def last(self) -> int:
+        """The number of the last rung."""
+        return len(self.rungs) - 1
+
+    @property
     def warmup_steps(self) -> int | None:
         """The warm-up, where the usual one would take too much of the last rung; else None.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 from typing import final
 
 from stepsize.records import RaceArm, Reading
@@ -16,6 +17,24 @@ from stepsize.tuner.trainer import ArmTrainer, Entry
 
 #: What an evaluation of averaged weights may cost beside: up to 50 forward passes for batch norm.
 AVERAGING_UPDATES = 17
+
+
+@dataclass
+class _Arm:
+    """What is known of an entry: why it is trained, its readings, and its accounts.
+
+    ``updates`` were spent on it; ``stands`` of them are not to be made again.
+    """
+
+    stage: str
+    readings: list[Reading] = field(default_factory=list)
+    updates: int = 0
+    stands: int = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether it has diverged."""
+        return bool(self.readings) and not math.isfinite(self.readings[-1].val_loss)
 
 
 class BudgetSpent(Exception):
@@ -44,10 +63,7 @@ class Race:
     ) -> None:
         self.trainer, self.plan, self.scale, self.seed = trainer, plan, scale, seed
         self._on_reading = on_reading
-        self._readings: dict[Entry, list[Reading]] = {}
-        self._stages: dict[Entry, str] = {}
-        self._spent: dict[Entry, int] = {}
-        self._stands: dict[Entry, int] = {}  # updates that are not to be made again
+        self._arms: dict[Entry, _Arm] = {}
         self.limit = plan.most
         self.seen = Seen(math.nan, plan.updates, plan.rungs)
 
@@ -93,9 +109,10 @@ class Race:
 
     def fork(self, entry: Entry, onto: Entry, updates: int, stage: str) -> float:
         """The loss of ``onto``, which begins where ``entry`` stands, after ``updates``."""
-        self._need(entry, updates - self._stands[entry])
+        begun = self._arms[entry].stands
+        self._need(entry, updates - begun)
         self.trainer.branch(entry, onto)
-        self._stands[onto] = self._stands[entry]
+        self._arms[onto] = _Arm(stage, stands=begun)
         reading = self._advance(onto, updates, stage)
         self._drop(onto)
         return reading.val_loss
@@ -114,7 +131,8 @@ class Race:
 
     def _drop(self, entry: Entry) -> None:
         self.trainer.drop(entry)
-        self._stands.pop(entry, None)
+        if entry in self._arms:
+            self._arms[entry].stands = 0
 
     def arms(self, kept: frozenset[int]) -> tuple[RaceArm, ...]:
         """The arms for the record; ``kept`` are those that were in until the end."""
@@ -123,14 +141,15 @@ class Race:
             RaceArm(
                 schedule=str(entry.schedule),
                 lr=entry.lr,
-                stage=self._stages[entry],
-                fate=self._fate(entry, readings, levels),
-                readings=tuple(readings),
-                updates=self._spent[entry],
+                stage=arm.stage,
+                fate=self._fate(entry, arm, levels),
+                readings=tuple(arm.readings),
+                updates=arm.updates,
                 optimizer=OPTIMIZER_NAMES.get(entry.optimizer, ""),
                 seed=entry.seed,
             )
-            for entry, readings in self._readings.items()
+            for entry, arm in self._arms.items()
+            if arm.readings
         )
 
     def trunk(self, lr: float) -> WarmupStableDecay:
@@ -141,24 +160,21 @@ class Race:
         lr = self.scale.lr(step)
         return Entry(self.trunk(lr), lr, "", self.seed)
 
-    def _fate(self, entry: Entry, readings: list[Reading], levels: set[Schedule]) -> str:
-        if not math.isfinite(readings[-1].val_loss):
+    def _fate(self, entry: Entry, arm: _Arm, levels: set[Schedule]) -> str:
+        if arm.over:
             return "diverged"
-        return (
-            "slower" if self._stages[entry] == "race" and entry.schedule not in levels else "kept"
-        )
+        return "slower" if arm.stage == "race" and entry.schedule not in levels else "kept"
 
     def _advance(self, entry: Entry, updates: int, stage: str) -> Reading:
-        readings = self._readings.get(entry, [])
-        if readings and not math.isfinite(readings[-1].val_loss):
-            return readings[-1]  # it is over
-        self._need(entry, updates - self._stands.get(entry, 0))
+        arm = self._arms.setdefault(entry, _Arm(stage))
+        if arm.over:
+            return arm.readings[-1]
+        self._need(entry, updates - arm.stands)
         before = self.trainer.spent
         reading = self.trainer.advance(entry, updates)
-        self._stands[entry] = reading.updates
-        self._readings.setdefault(entry, []).append(reading)
-        self._stages.setdefault(entry, stage)
-        self._spent[entry] = self._spent.get(entry, 0) + self.trainer.spent - before
+        arm.stands = reading.updates
+        arm.readings.append(reading)
+        arm.updates += self.trainer.spent - before
         if self._on_reading is not None:
             self._on_reading(entry, reading)
         return reading

@@ -14,6 +14,15 @@ HALF = PER_DECADE // 2
 CENTRES = {"sgd": -0.75, "momentum": -1.5, "adam": -2.5, "other": -2.0}
 
 
+def three_digits(lr: float) -> float:
+    """A rate as it is shown and typed again.
+
+    >>> three_digits(0.0316227)
+    0.0316
+    """
+    return float(f"{lr:.3g}")
+
+
 @final
 @dataclass(frozen=True)
 class RateScale:
@@ -35,7 +44,7 @@ class RateScale:
 
     def lr(self, step: float) -> float:
         """The rate at ``step``, to three digits: a number that can be typed again."""
-        return float(f"{self.centre * 10.0 ** (step / PER_DECADE):.3g}")
+        return three_digits(self.centre * 10.0 ** (step / PER_DECADE))
 
     def step(self, lr: float) -> float:
         """The place of a rate on the scale."""

@@ -133,7 +133,7 @@ class _Chosen(NamedTuple):
 def _answer(race: Race, others: Sequence[Rival], interrupted: bool) -> dict[str, Any]:
     """The fields of the recommendation that depend on what was seen."""
     seen = race.seen
-    last_rung = len(race.plan.rungs) - 1
+    last_rung = race.plan.last
     decision = decide(seen, last_rung)
     none = abstention(seen, decision, interrupted)
     if decision is None or none is not None:
@@ -193,7 +193,7 @@ def _reason(race: Race, decision: Decision) -> str:
     seen, rung = race.seen, decision.rung
     losses = seen.at(rung)
     if decision.by == "decayed":
-        losses = {step: loss for (step, at), loss in seen.after_decay.items() if at == rung}
+        losses = seen.decayed_at(rung)
     best = min(losses, key=lambda step: (losses[step], step))
     share = race.plan.rungs[rung] / race.plan.updates
     after = f"after {100 * share:.0f} % of the training"
@@ -207,7 +207,7 @@ def _reason(race: Race, decision: Decision) -> str:
             f"was about as good as the best ({race.scale.lr(best):g}) {after}; of such, the lowest "
             "is taken, because too high costs more than too low."
         )
-    if decision.step != decision.arm and rung == len(race.plan.rungs) - 1:
+    if decision.step != decision.arm and rung == race.plan.last:
         said += " The answer lies between it and its neighbours, where a parabola is lowest."
     return said
 

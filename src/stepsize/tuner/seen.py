@@ -35,3 +35,7 @@ class Seen:
     def at(self, rung: int) -> dict[int, float]:
         """The losses on the level at one rung, by arm."""
         return {step: loss for (step, at), loss in self.level.items() if at == rung}
+
+    def decayed_at(self, rung: int) -> dict[int, float]:
+        """The losses after a cool-down from one rung, by arm."""
+        return {step: loss for (step, at), loss in self.after_decay.items() if at == rung}
