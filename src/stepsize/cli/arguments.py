@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,20 @@ if TYPE_CHECKING:
 
 _STORE_VARIABLE = "STEPSIZE_STORE"
 _STORE_FILE = "stepsize.db"
+
+
+def add_task(parser: argparse.ArgumentParser) -> None:
+    """``TASK``: the same for every command about one task."""
+    parser.add_argument(
+        "task",
+        metavar="TASK",
+        help="a built-in task (see 'stepsize tasks'), file.py:callable or package.module:callable",
+    )
+
+
+def command(options: argparse.Namespace) -> str:
+    """The command as it was typed, for the record."""
+    return shlex.join(["stepsize", *options.words])
 
 
 def add_common(parser: argparse.ArgumentParser, *, out: str) -> None:

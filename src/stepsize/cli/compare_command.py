@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stepsize.cli import arguments, messages
 from stepsize.cli.comparison_output import print_comparison
 from stepsize.cli.exit_codes import ABSTAINED, DONE, FAILED
-from stepsize.cli.output_folder import OutputFolder, folder_name
+from stepsize.cli.output_folder import OutputFolder, task_folder
 from stepsize.errors import InputError
 from stepsize.report.figures import need_matplotlib
 
@@ -98,7 +94,7 @@ def _add_judgement(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Compare, write, print."""
     need_matplotlib()  # not after the work
-    default = Path("stepsize-compare") / (folder_name(Path(options.task).name) or "task")
+    default = task_folder("stepsize-compare", options.task)
     with OutputFolder(options.out or default) as folder:
         comparison = _compare(options, folder)
         folder.keep()
@@ -124,9 +120,9 @@ def _compare(options: argparse.Namespace, folder: OutputFolder) -> Comparison:
             _seeds(options),
             recipe=arguments.recipe(options),
             store=store,
-            progress=not options.quiet and sys.stderr.isatty() and bool(find_spec("tqdm")),
+            progress=messages.bars(options.quiet),
             watchers=mirror.watchers,
-            settings={"command": shlex.join(["stepsize", *options.words])},
+            settings={"command": arguments.command(options)},
             **_choices(options),
         )
         with Store(store) as opened:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stepsize.cli import arguments, messages
 from stepsize.cli.exit_codes import ABSTAINED, DONE
 from stepsize.cli.keeping import add_kept, keeping
-from stepsize.cli.output_folder import OutputFolder, folder_name
+from stepsize.cli.output_folder import OutputFolder, task_folder
 from stepsize.report import find_figure, find_html
 from stepsize.report.figures import need_matplotlib
 
@@ -31,11 +29,7 @@ def add_to(commands: Any) -> None:
         description="Run a learning-rate range test and suggest a rate. Writes find.json, "
         "find.png and find.html.",
     )
-    parser.add_argument(
-        "task",
-        metavar="TASK",
-        help="a built-in task (see 'stepsize tasks'), file.py:callable or package.module:callable",
-    )
+    arguments.add_task(parser)
     arguments.add_common(parser, out="stepsize-find/TASK")
     add_kept(parser)
     arguments.add_ladder(parser)
@@ -47,7 +41,7 @@ def add_to(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Find, write, print."""
     need_matplotlib()  # not after the work
-    default = Path("stepsize-find") / (folder_name(Path(options.task).name) or "task")
+    default = task_folder("stepsize-find", options.task)
     with keeping(options.store) as keep, OutputFolder(options.out or default) as folder:
         result = _find(options)
         _write(result, folder.path)
@@ -72,11 +66,10 @@ def _find(options: argparse.Namespace) -> FindResult:
         result = find(
             task,
             recipe=arguments.recipe(options),
-            progress=not options.quiet and sys.stderr.isatty() and bool(find_spec("tqdm")),
+            progress=messages.bars(options.quiet),
             **search,
         )
-    command = shlex.join(["stepsize", *options.words])
-    return replace(result, settings={"command": command, **result.settings})
+    return replace(result, settings={"command": arguments.command(options), **result.settings})
 
 
 def _write(result: FindResult, folder: Path) -> None:

@@ -6,11 +6,17 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 
 def ascii_only() -> bool:
     """Whether standard output takes no more than ASCII."""
     return not (sys.stdout.encoding or "ascii").lower().startswith("utf")
+
+
+def bars(quiet: bool) -> bool:
+    """Whether progress bars are shown: on a terminal, where their package is installed."""
+    return not quiet and sys.stderr.isatty() and bool(find_spec("tqdm"))
 
 
 @contextmanager

@@ -20,6 +20,15 @@ def folder_name(text: str) -> str:
     return re.sub(r"[^\w.-]+", "-", text).strip("-.")
 
 
+def task_folder(parent: str, task: str) -> Path:
+    """Where a command about a task writes unless told otherwise.
+
+    >>> str(task_folder("stepsize-find", "some/folder/my_task.py:make"))
+    'stepsize-find/my_task.py-make'
+    """
+    return Path(parent) / (folder_name(Path(task).name) or "task")
+
+
 class OutputFolder:
     """Makes the folder and makes sure it can be written to.
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stepsize.cli import arguments, messages
 from stepsize.cli.exit_codes import ABSTAINED, DONE, INTERRUPTED
 from stepsize.cli.keeping import add_kept, keeping
-from stepsize.cli.output_folder import OutputFolder, folder_name
+from stepsize.cli.output_folder import OutputFolder, task_folder
 from stepsize.report.figures import need_matplotlib
 from stepsize.tuner import OPTIMIZERS
 
@@ -30,11 +28,7 @@ def add_to(commands: Any) -> None:
         "rates race on one schedule, ever fewer of them ever longer, judged by validation. Costs "
         "at most the budget, evaluations included. Writes tune.json, tune.html and tune.png.",
     )
-    parser.add_argument(
-        "task",
-        metavar="TASK",
-        help="a built-in task (see 'stepsize tasks'), file.py:callable or package.module:callable",
-    )
+    arguments.add_task(parser)
     parser.add_argument(
         "--epochs", type=int, required=True, metavar="N", help="of the training to come"
     )
@@ -58,7 +52,7 @@ def add_to(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Tune, write, print."""
     need_matplotlib()  # not after the work
-    default = Path("stepsize-tune") / (folder_name(Path(options.task).name) or "task")
+    default = task_folder("stepsize-tune", options.task)
     with keeping(options.store) as keep, OutputFolder(options.out or default) as folder:
         answer = _tune(options)
         if answer.interrupted and not answer.evidence:
@@ -87,8 +81,8 @@ def _tune(options: argparse.Namespace) -> Recommendation:
             around=options.around,
             optimizers=options.optimizer,
             recipe=arguments.recipe(options),
-            progress=not options.quiet and sys.stderr.isatty() and bool(find_spec("tqdm")),
-            settings={"command": shlex.join(["stepsize", *options.words])},
+            progress=messages.bars(options.quiet),
+            settings={"command": arguments.command(options)},
         )
 
 
