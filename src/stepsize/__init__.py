@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from stepsize.comparison import CompareOptions as CompareOptions
     from stepsize.comparison import Study as Study
     from stepsize.errors import DataError as DataError
+    from stepsize.errors import EngineError as EngineError
     from stepsize.errors import InputError as InputError
     from stepsize.errors import LeaseLostError as LeaseLostError
     from stepsize.errors import MissingDependencyError as MissingDependencyError
@@ -69,7 +70,7 @@ if TYPE_CHECKING:
 #: Where each public name lives.
 _HOMES = {
     "comparison": "Arm CompareOptions Study",
-    "errors": "DataError InputError LeaseLostError MissingDependencyError OutputError "
+    "errors": "DataError EngineError InputError LeaseLostError MissingDependencyError OutputError "
     "RangeTestError StepsizeError StoreError TaskError",
     "finder": "FindOptions",
     "rangetest": "Geometric Linear LossAbove RateAbove Rise Segments TimesBest range_test",

@@ -10,6 +10,7 @@
     ├── OutputError         a place that cannot be written
     ├── StoreError          a runs database that is absent, locked, damaged, full, newer
     │   └── LeaseLostError  another process has taken over the run this one was making
+    ├── EngineError         an engine that cannot go on: its workers are gone, its cluster is away
     └── MissingDependencyError   an optional package that is not installed  (also an ImportError)
 
 Each message says what was asked, the value received and the way out. The command line prints the
@@ -52,6 +53,10 @@ class StoreError(StepsizeError):
 
 class LeaseLostError(StoreError):
     """Another process has taken over the run that this one was making."""
+
+
+class EngineError(StepsizeError):
+    """An engine that cannot go on: its workers are gone, its cluster cannot be reached, ..."""
 
 
 class MissingDependencyError(StepsizeError, ImportError):

@@ -63,7 +63,7 @@ def test_each_repeat_is_made_from_its_own_seed():
         seeds.append(seed)
         return make_regression(seed)
 
-    result = find(make, seed=5, repeats=3)
+    result = find(make, seed=5, repeats=3, engine="serial")
     assert seeds == [5, 6, 7]
     assert len(set(result.repeats)) == 3
     assert result.task == "make"

@@ -11,6 +11,7 @@ from stepsize.records import Reading
 from stepsize.tuner import TuneOptions, recommend
 from stepsize.tuner.alternatives import PEAKS
 from stepsize.tuner.rates import CENTRES
+from stepsize.tuner.trainer import Advanced
 
 #: Where the search of these trainings begins.
 CENTRE = 10.0 ** CENTRES["other"]
@@ -27,6 +28,7 @@ class Landscape:
     decay. ``gain``: what there is to learn. ``noise``: of the losses of batches, and a tenth of
     it of the validation, whose examples are many and always the same.
     ``better``: what other kinds of schedules and other optimizers gain in addition, by name.
+    ``at_once``: arms that are trained at the same time; then they are read in any order.
     ``interrupt_at``: the reading, counted from 0, that Ctrl-C comes in the middle of.
     """
 
@@ -47,10 +49,11 @@ class Landscape:
     offset: float = 0.0
     better: dict = field(default_factory=dict)
     interrupt_at: int | None = None
+    at_once: int = 1
 
     def __post_init__(self):
         self.spent = self.evaluations = 0
-        self.stands, self.asked = {}, []
+        self.stands, self.asked, self.together = {}, [], []
         luck = self._random("batches")  # which all arms have in common
         self.luck = [luck.gauss(0, self.noise) for _ in range(self.updates if self.noise else 0)]
 
@@ -63,6 +66,17 @@ class Landscape:
         return self.offset + self.scale * (
             2.3 + self._random("start", seed).gauss(0, self.noise / 10)
         )
+
+    def advance_all(self, requests):
+        self.together.append(len(requests))
+        assert self.at_once > 1 or len(requests) == 1
+        assert len({entry for entry, _ in requests}) == len(requests)
+        order = list(range(len(requests)))
+        self._random("order", len(self.asked)).shuffle(order)
+        for place in order:
+            before = self.spent
+            reading = self.advance(*requests[place])
+            yield Advanced(place, reading, self.spent - before)
 
     def advance(self, entry, updates):
         done, alive = self.stands.get(entry, (0, True))

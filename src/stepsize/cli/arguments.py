@@ -57,6 +57,17 @@ def add_store(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """``--engine``: the same for every command that trains."""
+    parser.add_argument(
+        "--engine",
+        default="auto",
+        metavar="NAME",
+        help="how many trainings are run: auto (default), serial, fused, processes, processes:N "
+        "or dask://host:port",
+    )
+
+
 def store_path(options: argparse.Namespace) -> Path:
     """Where the runs database is."""
     return Path(options.store or os.environ.get(_STORE_VARIABLE) or _STORE_FILE)

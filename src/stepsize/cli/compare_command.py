@@ -33,6 +33,7 @@ def add_to(commands: Any) -> None:
     )
     arguments.add_common(parser, out="stepsize-compare/TASK")
     arguments.add_store(parser)
+    arguments.add_engine(parser)
     _add_comparison(parser)
     _add_judgement(parser)
     arguments.add_update(parser)
@@ -120,6 +121,7 @@ def _compare(options: argparse.Namespace, folder: OutputFolder) -> Comparison:
             _seeds(options),
             recipe=arguments.recipe(options),
             store=store,
+            engine=options.engine,
             progress=messages.bars(options.quiet),
             watchers=mirror.watchers,
             settings={"command": arguments.command(options)},

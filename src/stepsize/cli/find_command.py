@@ -32,6 +32,7 @@ def add_to(commands: Any) -> None:
     arguments.add_task(parser)
     arguments.add_common(parser, out="stepsize-find/TASK")
     add_kept(parser)
+    arguments.add_engine(parser)
     arguments.add_ladder(parser)
     arguments.add_search(parser)
     arguments.add_update(parser)
@@ -66,6 +67,7 @@ def _find(options: argparse.Namespace) -> FindResult:
         result = find(
             task,
             recipe=arguments.recipe(options),
+            engine=options.engine,
             progress=messages.bars(options.quiet),
             **search,
         )

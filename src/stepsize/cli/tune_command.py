@@ -45,6 +45,7 @@ def add_to(commands: Any) -> None:
     )  # fmt: skip
     arguments.add_common(parser, out="stepsize-tune/TASK")
     add_kept(parser)
+    arguments.add_engine(parser)
     arguments.add_update(parser)
     parser.set_defaults(run=run, interrupted="no rate had been tried, nothing was written")
 
@@ -81,6 +82,7 @@ def _tune(options: argparse.Namespace) -> Recommendation:
             around=options.around,
             optimizers=options.optimizer,
             recipe=arguments.recipe(options),
+            engine=options.engine,
             progress=messages.bars(options.quiet),
             settings={"command": arguments.command(options)},
         )

@@ -3,6 +3,7 @@
 from stepsize.comparison.arms import FOUND_NAMES, Arm, arms_of
 from stepsize.comparison.conduct import conduct
 from stepsize.comparison.environment import environment
+from stepsize.comparison.group import Together
 from stepsize.comparison.options import CompareOptions
 from stepsize.comparison.plan import Plan, PlannedArm
 from stepsize.comparison.ranking import PairedDifference, pairwise, rank
@@ -22,6 +23,7 @@ __all__ = [
     "Plan",
     "PlannedArm",
     "Study",
+    "Together",
     "Trial",
     "Watcher",
     "Watchers",

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from stepsize.comparison.group import Together, make_group
+from stepsize.comparison.make_one import Train, make_one
 from stepsize.comparison.trial import Trial
 from stepsize.comparison.watcher import Watcher
-from stepsize.errors import LeaseLostError, StoreError
-from stepsize.records import OVER, Evaluation
+from stepsize.records import OVER
 from stepsize.store import Lease, Store
-from stepsize.tasks.blame import blame
 
-#: ``train(trial, lease, watch=...)``: make one run, from its last checkpoint on, and log it.
-Train = Callable[..., None]
-
-_POLL_SECONDS = 0.5
+#: Runs of other processes are looked at so often.
+POLL_SECONDS = 0.5
 
 
 def conduct(
@@ -26,6 +24,7 @@ def conduct(
     *,
     environment: Mapping[str, Any],
     watcher: Watcher | None = None,
+    together: Together | None = None,
 ) -> tuple[int, ...]:
     """Make every run that is not over yet, and return the runs' ids in the order of ``trials``.
 
@@ -39,52 +38,59 @@ def conduct(
         train: makes one run.
         environment: versions, git commit and machine, for the record of each run.
         watcher: is told what happens.
+        together: trains several runs as one; None makes them one after the other.
 
     Raises:
         StoreError: the store cannot be written; what was made so far is kept.
     """
     watcher = watcher or Watcher()
+    ids, left = enter(trials, store, watcher)
+    while left:
+        numbers = {trial.key: run_id for run_id, trial in left.items()}
+        waiting = tuple(left.values())
+        groups: Iterable[Sequence[Trial]] = (
+            ((trial,) for trial in waiting) if together is None else together.groups(waiting)
+        )
+        for group in groups:
+            taken = claimed([(numbers[trial.key], trial) for trial in group], store, environment)
+            if together is not None and len(taken) > 1:
+                made = make_group(taken, store, train, together.train, watcher)
+            else:
+                made = {
+                    lease.run_id
+                    for trial, lease in taken
+                    if make_one(trial, lease, store, train, watcher)
+                }
+            for run_id in (numbers[trial.key] for trial in group):
+                # Made, also if it failed (the next call tries again), or made by another process.
+                if run_id in made or store.status(run_id) in OVER:
+                    del left[run_id]
+        if left:
+            watcher.waiting(tuple(left.values()))
+            time.sleep(POLL_SECONDS)
+    return ids
+
+
+def enter(
+    trials: Sequence[Trial], store: Store, watcher: Watcher
+) -> tuple[tuple[int, ...], dict[int, Trial]]:
+    """The runs' ids in the order of ``trials``, and those that are not over, by their ids."""
     ids = tuple(store.add_run(trial.key, trial.definition()) for trial in trials)
     left = dict(zip(ids, trials, strict=True))
     for run_id in [i for i in left if store.status(i) in OVER]:
         del left[run_id]
     watcher.planned(trials, over=len(set(ids)) - len(left))
-    while left:
-        for run_id, trial in list(left.items()):
-            lease = None if store.status(run_id) == "running" else store.claim(run_id, environment)
-            if lease is not None and _make(trial, lease, store, train, watcher):
-                del left[run_id]  # also if it failed: the next call tries again
-            elif store.status(run_id) in OVER:
-                del left[run_id]  # another process has made it
-        if left:
-            watcher.waiting(tuple(left.values()))
-            time.sleep(_POLL_SECONDS)
-    return ids
+    return ids, left
 
 
-def _make(trial: Trial, lease: Lease, store: Store, train: Train, watcher: Watcher) -> bool:
-    """Make one run under its lease; only what concerns all runs gets out.
-
-    Returns:
-        Whether it is done with: False if another process has taken it over.
-    """
-
-    def watch(evaluation: Evaluation) -> None:
-        watcher.evaluated(trial, lease.run_id, evaluation)
-
-    try:
-        with lease:
-            watcher.started(trial, lease.run_id, store.read(lease.run_id).done)
-            try:
-                train(trial, lease, watch=watch)
-            except (StoreError, MemoryError):
-                raise
-            except Exception as error:  # noqa: BLE001 - the user's code raises what it likes
-                told = " ".join(blame(error, trial.task.files).split())
-                lease.event("error", told)
-                lease.finish("failed", error=told)
-    except LeaseLostError:
-        return False
-    run = store.read(lease.run_id)
-    watcher.ended(trial, lease.run_id, run.status, run.error)
-    return True
+def claimed(
+    runs: Iterable[tuple[int, Trial]], store: Store, environment: Mapping[str, Any]
+) -> list[tuple[Trial, Lease]]:
+    """The runs that could be claimed, with their leases; not those that are being made."""
+    found = []
+    for run_id, trial in runs:
+        if store.status(run_id) != "running":
+            lease = store.claim(run_id, environment)
+            if lease is not None:
+                found.append((trial, lease))
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, final
 
 from stepsize.comparison.result import result_of
@@ -33,15 +34,29 @@ def shown(progress: bool) -> Iterator[tuple[Watcher, ...]]:
 
 
 @final
+@dataclass
+class _Running:
+    """A run that is being made.
+
+    Attributes:
+        bar: over its epochs; None beside other runs.
+        updates: made since it began, as far as is known.
+        last: its latest validation loss.
+    """
+
+    bar: Any
+    updates: int = 0
+    last: float = math.inf
+
+
+@final
 class _Bars(Watcher):
-    """One bar over all updates, with the time left, and one over the epochs of the present run."""
+    """One bar over all updates, with the time left, and one over the epochs of a run alone."""
 
     def __init__(self, tqdm: Any) -> None:
         self._tqdm = tqdm
         self._all: Any = None
-        self._run: Any = None
-        self._done = 0
-        self._last = math.inf
+        self._running: dict[int, _Running] = {}
         self._comparison: tuple[Store, int] | None = None
 
     def finding(self, task: str) -> None:
@@ -49,6 +64,9 @@ class _Bars(Watcher):
 
     def entered(self, store: Store, comparison_id: int) -> None:
         self._comparison = store, comparison_id
+
+    def engine(self, name: str, reason: str) -> None:
+        self._tqdm.write(f"engine {name}: {reason}", file=self._err())
 
     def planned(self, trials: Sequence[Trial], over: int) -> None:
         self._close_bars()
@@ -63,24 +81,35 @@ class _Bars(Watcher):
             self._all.write(f"{over} of {len(runs)} runs are finished already", file=self._err())
 
     def started(self, trial: Trial, run_id: int, done: int) -> None:
-        self._run = self._tqdm(
+        before = self._running.pop(run_id, None)  # it goes on after its worker was lost
+        if before is not None:
+            if before.bar is not None:
+                before.bar.close()
+            self._all.update(-before.updates)
+        alone = not self._running
+        bar = self._tqdm(
             total=trial.epochs, desc=f"{trial.arm:.40}, seed {trial.seed}", unit="epoch",
             leave=False, position=1, initial=done // trial.updates_per_epoch,
-        )  # fmt: skip
-        self._done = 0  # the bar over all counts what is made now, so that its time left is right
+        ) if alone else None  # fmt: skip
+        # What is made now counts in the bar over all, so that its time left is right.
+        self._running[run_id] = _Running(bar)
 
     def evaluated(self, trial: Trial, run_id: int, evaluation: Evaluation) -> None:
-        self._last = evaluation.values["val_loss"]
-        self._run.set_postfix_str(f"val_loss {self._last:.4g}", refresh=False)
-        self._run.update(evaluation.epoch - self._run.n)
+        run = self._running[run_id]
+        run.last = evaluation.values["val_loss"]
+        if run.bar is not None:
+            run.bar.set_postfix_str(f"val_loss {run.last:.4g}", refresh=False)
+            run.bar.update(evaluation.epoch - run.bar.n)
         step = min(trial.updates_per_epoch, evaluation.updates)
-        self._done += step
+        run.updates += step
         self._all.update(step)
 
     def ended(self, trial: Trial, run_id: int, status: str, error: str) -> None:
-        self._run.close()
-        self._all.update(max(0, trial.updates - self._done))
-        outcome = f"val_loss {self._last:.4g}" if status == "finished" else f"{status}: {error}"
+        run = self._running.pop(run_id)
+        if run.bar is not None:
+            run.bar.close()
+        self._all.update(max(0, trial.updates - run.updates))
+        outcome = f"val_loss {run.last:.4g}" if status == "finished" else f"{status}: {error}"
         self._all.write(f"{trial.arm}, seed {trial.seed}: {outcome}", file=self._err())
         self._all.set_postfix_str(self._leaders(), refresh=True)
 
@@ -91,9 +120,10 @@ class _Bars(Watcher):
         self._close_bars()
 
     def _close_bars(self) -> None:
-        for bar in (self._run, self._all):
+        for bar in (*(run.bar for run in self._running.values()), self._all):
             if bar is not None:
                 bar.close()
+        self._running = {}
 
     def _leaders(self) -> str:
         """The head of the ranking as it stands, by the comparison's own metric."""

@@ -23,6 +23,9 @@ class Watcher:
     def planned(self, trials: Sequence[Trial], over: int) -> None:
         """These runs are to be made; ``over`` of them are over already."""
 
+    def engine(self, name: str, reason: str) -> None:
+        """That engine makes them, for that reason."""
+
     def started(self, trial: Trial, run_id: int, done: int) -> None:
         """A run begins, or goes on after ``done`` updates."""
 
@@ -59,6 +62,10 @@ class Watchers(Watcher):
     def planned(self, trials: Sequence[Trial], over: int) -> None:
         """Tell all."""
         self._tell("planned", trials, over)
+
+    def engine(self, name: str, reason: str) -> None:
+        """Tell all."""
+        self._tell("engine", name, reason)
 
     def started(self, trial: Trial, run_id: int, done: int) -> None:
         """Tell all."""

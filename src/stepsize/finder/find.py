@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from stepsize.finder.options import FindOptions
-from stepsize.rangetest import Geometric, Probe, range_test
+from stepsize.finder.sweeps import MakeProbe, OneByOne, Sweeps
+from stepsize.rangetest import Geometric
 from stepsize.records import Curve, FindResult, Suggestion
 from stepsize.suggest import every_rule, nine_tenths, pool, smooth
 
-#: Makes the probe of one repeat; repeat 0 comes first.
-MakeProbe = Callable[[int], Probe]
-
 
 def find(
-    make_probe: MakeProbe,
+    make_probe: MakeProbe | Sweeps,
     options: FindOptions = FindOptions(),  # noqa: B008  (frozen)
     *,
     task: str | None = None,
@@ -30,8 +28,12 @@ def find(
     at the lowest rates; each sweep extends itself upwards (see :func:`range_test`). Repeats that
     are identical to the last digit carry no information about the noise and count once.
 
+    Range tests that are made together begin together: if the first of them shows that the ladder
+    must be lowered, the others were in vain. Their updates count.
+
     Args:
-        make_probe: called with 0, 1, ... for each repeat.
+        make_probe: called with 0, 1, ... for each repeat; or a :class:`Sweeps`, which makes the
+            range tests of several repeats at once.
         options: how to search.
         task: a name for the record.
         group_ratios: each parameter group's rate as a fraction of the swept rate.
@@ -51,12 +53,13 @@ def find(
     ('ok', True, 1)
     """
     started = options.clock()
-    first = chosen = _one_pass(make_probe, options, started)
+    sweeps = make_probe if isinstance(make_probe, Sweeps) else OneByOne(make_probe)
+    first = chosen = _one_pass(sweeps, options, started)
     spent, notes = first.spent, first.notes
     if options.refine and (coarse := nine_tenths(first.curves)).lr is not None:
         updates_per_rate = first.options.ladder.rungs()[-1].updates
         ladder = refine(coarse, pool(first.curves), updates_per_rate)
-        second = _one_pass(make_probe, replace(options, ladder=ladder), started)
+        second = _one_pass(sweeps, replace(options, ladder=ladder), started)
         spent += second.spent
         fine = nine_tenths(second.curves)
         if fine.lr is not None:
@@ -120,26 +123,29 @@ class _Pass(NamedTuple):
     options: FindOptions
 
 
-def _one_pass(make_probe: MakeProbe, options: FindOptions, started: float) -> _Pass:
+def _one_pass(sweeps: Sweeps, options: FindOptions, started: float) -> _Pass:
     """All repeats on one ladder, lowered first if need be."""
     notes: list[str] = []
-    curve = _sweep(make_probe, 0, options, started)
-    spent = curve.spent
-    while (lower := _lowered(curve, options)) is not None:
+    first = range(min(sweeps.together, options.repeats))
+    curves = sweeps.sweep(first, _in_time(options, started))
+    spent = _updates(curves)
+    while (lower := _lowered(curves[0], options)) is not None:
         notes.append(
-            f"The training was past its best at the lowest rates from {curve.lr[0]:.2g}, so the "
-            f"range test began again at {lower.start:.2g}."
+            f"The training was past its best at the lowest rates from {curves[0].lr[0]:.2g}, so "
+            f"the range test began again at {lower.start:.2g}."
         )
         options = replace(options, ladder=lower)
-        curve = _sweep(make_probe, 0, options, started)
-        spent += curve.spent
-    curves = [curve]
-    for repeat in range(1, options.repeats):
-        if curve.seconds > _seconds_left(options, started):
-            notes.append(f"Time was up after {repeat} of {options.repeats} repeats.")
+        curves = sweeps.sweep(first, _in_time(options, started))
+        spent += _updates(curves)
+    while (done := len(curves)) < options.repeats:
+        if curves[0].seconds > _seconds_left(options, started):
+            notes.append(f"Time was up after {done} of {options.repeats} repeats.")
             break
-        curves.append(_sweep(make_probe, repeat, options, started))
-        spent += curves[-1].spent
+        # Under a time limit no more are asked for than begin at once, so that time is looked at.
+        count = options.repeats if options.max_seconds is None else done + sweeps.together
+        more = sweeps.sweep(range(done, min(count, options.repeats)), _in_time(options, started))
+        curves += more
+        spent += _updates(more)
     if len(curves) > 1 and all(other == curves[0] for other in curves[1:]):
         notes.append(
             "All repeats were identical (no batch order or initialisation differed), so they "
@@ -149,21 +155,14 @@ def _one_pass(make_probe: MakeProbe, options: FindOptions, started: float) -> _P
     return _Pass(curves, notes, spent, options)
 
 
-def _sweep(make_probe: MakeProbe, repeat: int, options: FindOptions, started: float) -> Curve:
-    """One range test."""
+def _updates(curves: Sequence[Curve]) -> int:
+    return sum(curve.spent for curve in curves)
+
+
+def _in_time(options: FindOptions, started: float) -> FindOptions:
+    """The options of range tests that begin now: they may take the time that is left."""
     left = _seconds_left(options, started)
-    return range_test(
-        make_probe(repeat),
-        options.ladder,
-        stop=options.stop,
-        equal_start=options.equal_start,
-        held_out_every=options.held_out_every,
-        max_updates=options.max_updates,
-        max_seconds=None if math.isinf(left) else max(left, 1e-9),
-        extend_decades=options.extend_decades,
-        on_point=options.on_point,
-        clock=options.clock,
-    )
+    return options if math.isinf(left) else replace(options, max_seconds=max(left, 1e-9))
 
 
 def _seconds_left(options: FindOptions, started: float) -> float:

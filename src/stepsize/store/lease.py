@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +20,8 @@ from stepsize.store.runs import LEASES, claimable, now, true_status, unknown, wr
 
 #: Updates are committed together, about this often: as much as a sudden end can cost.
 COMMIT_SECONDS = 0.1
-_ENDS = ("finished", "diverged", "failed", "interrupted")
+#: How a lease can end.
+ENDS = ("finished", "diverged", "failed", "interrupted")
 
 
 @final
@@ -68,6 +69,16 @@ class Lease:
             loss: may be NaN or infinite.
         """
         self._waiting.append((int(update), float(lr), float(loss)))
+        if time.monotonic() >= self._due:
+            self.flush()
+
+    def log_all(self, first: int, lrs: Sequence[float], losses: Sequence[float]) -> None:
+        """Note consecutive updates, of which ``first`` is the number of the first; as :meth:`log`.
+
+        A rate belongs to each loss.
+        """
+        numbers = range(first, first + len(losses))
+        self._waiting += zip(numbers, lrs, losses, strict=True)
         if time.monotonic() >= self._due:
             self.flush()
 
@@ -150,7 +161,7 @@ class Lease:
         Raises:
             InputError: another status.
         """
-        require(status in _ENDS, f"A lease ends {', '.join(_ENDS)}; got {status!r}.")
+        require(status in ENDS, f"A lease ends {', '.join(ENDS)}; got {status!r}.")
 
         def write(connection: sqlite3.Connection) -> None:
             connection.execute(

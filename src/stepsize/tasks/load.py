@@ -36,12 +36,15 @@ class LoadedTask:
             errors explained.
         files: the user's files, in which the place of an error is looked for.
         imports: knows what else was imported from beside them; None for a callable.
+        code: the files of its code, once it was looked at (see
+            :func:`stepsize.tasks.code.code_of`); None until then.
     """
 
     name: str
     make: Callable[[int], Task]
     files: frozenset[str] = field(default=frozenset(), repr=False)
     imports: UserImports | None = field(default=None, repr=False, compare=False)
+    code: tuple[str, ...] | None = field(default=None, repr=False, compare=False)
 
     @property
     def is_builtin(self) -> bool:
@@ -72,7 +75,7 @@ def load(reference: str) -> LoadedTask:
     if reference in BUILTIN:
         return LoadedTask(reference, BUILTIN[reference].make)
     place, attribute = _split(reference)
-    imports, module = _from_file(place) if _is_path(place) else _from_module(place)
+    imports, module = _from_file(place) if is_path(place) else _from_module(place)
     make = _callable_in(module, attribute, reference)
     return LoadedTask(reference, _importing(imports, make), files_of(module, make), imports)
 
@@ -123,7 +126,7 @@ def _split(reference: str) -> tuple[str, str]:
     place, _, attribute = reference.rpartition(":")
     if place and all(part.isidentifier() for part in attribute.split(".")):
         return place, attribute
-    if _is_path(reference.rstrip(":")):
+    if is_path(reference.rstrip(":")):
         path = reference.rstrip(":")
         if not _path(path).is_file():
             raise _no_file(path)
@@ -137,7 +140,8 @@ def _split(reference: str) -> tuple[str, str]:
     )
 
 
-def _is_path(place: str) -> bool:
+def is_path(place: str) -> bool:
+    """Whether a task's place, the part before the colon, is a file and no module."""
     return place.endswith(".py") or "/" in place or os.sep in place or _path(place).is_file()
 
 

@@ -52,6 +52,11 @@ class UserImports:
         self._private = private and self._folder not in sys.path
         self._modules: dict[str, ModuleType] = {}
 
+    @property
+    def folder(self) -> str:
+        """The folder."""
+        return self._folder
+
     @contextmanager
     def active(self) -> Iterator[None]:
         """Make the folder importable; ``sys.path`` and its hooks are given back at the end."""

@@ -2,6 +2,6 @@
 
 from stepsize.tuner.options import OPTIMIZERS, TuneOptions
 from stepsize.tuner.recommend import recommend
-from stepsize.tuner.trainer import ArmTrainer, Entry
+from stepsize.tuner.trainer import Advanced, ArmTrainer, Entry
 
-__all__ = ["OPTIMIZERS", "ArmTrainer", "Entry", "TuneOptions", "recommend"]
+__all__ = ["OPTIMIZERS", "Advanced", "ArmTrainer", "Entry", "TuneOptions", "recommend"]

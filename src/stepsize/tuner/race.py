@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import final
 
@@ -10,6 +11,7 @@ from stepsize.records import RaceArm, Reading
 from stepsize.schedules import Schedule, WarmupStableDecay
 from stepsize.tuner.entries import cooled, trunk
 from stepsize.tuner.options import OPTIMIZER_NAMES, OnReading
+from stepsize.tuner.parts import Part
 from stepsize.tuner.plan import RacePlan
 from stepsize.tuner.rates import RateScale
 from stepsize.tuner.seen import Seen
@@ -43,7 +45,7 @@ class BudgetSpent(Exception):
 
 @final
 class Race:
-    """Trains arms when their losses are asked for, and keeps the accounts.
+    """Trains arms when their losses are asked for, several at once, and keeps the accounts.
 
     Args:
         trainer: trains.
@@ -64,6 +66,7 @@ class Race:
         self.trainer, self.plan, self.scale, self.seed = trainer, plan, scale, seed
         self._on_reading = on_reading
         self._arms: dict[Entry, _Arm] = {}
+        self._losses: dict[Part, float] = {}
         self.limit = plan.most
         self.seen = Seen(math.nan, plan.updates, plan.rungs)
 
@@ -74,7 +77,7 @@ class Race:
     @property
     def cost(self) -> float:
         """Everything so far, in updates."""
-        return self.trainer.spent + self.trainer.evaluations * self.trainer.evaluation_updates
+        return self._cost(self.trainer.spent, self.trainer.evaluations)
 
     def loss(self, step: int, rung: int) -> float:
         """The validation loss of an arm at a rung; it is trained if it was not yet.
@@ -82,12 +85,17 @@ class Race:
         Raises:
             BudgetSpent: that would cost more than is left.
         """
-        if (step, rung) not in self.seen.level:
-            entry = self._trunk(step)
-            reading = self._advance(entry, self.plan.rungs[rung], "race")
-            self.seen.level[step, rung] = reading.val_loss
-            self.seen.train[step, rung] = reading
-        return self.seen.level[step, rung]
+        return self.losses([step], rung)[step]
+
+    def losses(self, steps: Iterable[int], rung: int) -> dict[int, float]:
+        """The validation losses of several arms at a rung.
+
+        Raises:
+            BudgetSpent: they would cost more than is left.
+        """
+        parts = {step: self.level(step, rung) for step in steps}
+        self.train(list(parts.values()))
+        return {step: self._losses[part] for step, part in parts.items()}
 
     def decayed(self, step: int, rung: int) -> float:
         """The validation loss of an arm after a cool-down from a rung it has just reached.
@@ -95,35 +103,45 @@ class Race:
         Raises:
             BudgetSpent: that would cost more than is left.
         """
-        if (step, rung) in self.seen.after_decay:
-            return self.seen.after_decay[step, rung]
-        if not math.isfinite(self.loss(step, rung)):
-            self.seen.after_decay[step, rung] = math.inf
-            return math.inf
+        part = self.cool_down(step, rung)
+        self.train([self.level(step, rung), part])
+        return self._losses[part]
+
+    def level(self, step: int, rung: int) -> Part:
+        """The part that brings an arm to a rung."""
+        return Part(self._trunk(step), self.plan.rungs[rung], "race", place=(step, rung))
+
+    def cool_down(self, step: int, rung: int) -> Part:
+        """The part that cools an arm down from the rung that it has just reached."""
         done, length = self.plan.rungs[rung], self.plan.cool_down(rung)
         lr = self.scale.lr(step)
         onto = Entry(cooled(self.trunk(lr), done, length), lr, "", self.seed)
-        loss = self.fork(self._trunk(step), onto, done + length, "cool_down")
-        self.seen.after_decay[step, rung] = loss
-        return loss
+        return Part(onto, done + length, "cool_down", self._trunk(step), (step, rung))
 
-    def fork(self, entry: Entry, onto: Entry, updates: int, stage: str) -> float:
-        """The loss of ``onto``, which begins where ``entry`` stands, after ``updates``."""
-        begun = self._arms[entry].stands
-        self._need(entry, updates - begun)
-        self.trainer.branch(entry, onto)
-        self._arms[onto] = _Arm(stage, stands=begun)
-        reading = self._advance(onto, updates, stage)
-        self._drop(onto)
-        return reading.val_loss
+    def known(self, part: Part) -> float | None:
+        """The validation loss after a part; None if it was not made. No cost."""
+        return self._losses.get(part)
 
-    def other(self, entry: Entry, updates: int, stage: str) -> float:
-        """The loss of any other entry after ``updates``.
+    def train(self, parts: Sequence[Part]) -> None:
+        """Make parts that were not made yet, in this order or several at once.
+
+        What is made and what it costs does not depend on how many the trainer makes at once: a part
+        is begun early only if all before it and it itself can be paid, whatever comes of them. One
+        that begins from an arm that has diverged is not made, and is infinite too.
 
         Raises:
-            BudgetSpent: that would cost more than is left.
+            BudgetSpent: the next one would cost more than is left.
         """
-        return self._advance(entry, updates, stage).val_loss
+        for part in parts:
+            self._arms.setdefault(part.entry, _Arm(part.stage))
+        left = list(parts)
+        while left := [part for part in left if part not in self._losses]:
+            if self._ended(left[0]):
+                self._keep(left[0], math.inf)
+            elif asked := self._affordable(left):
+                self._make(asked)
+            else:
+                raise BudgetSpent
 
     def drop(self, step: int) -> None:
         """Forget the state of an arm that is out."""
@@ -165,21 +183,65 @@ class Race:
             return "diverged"
         return "slower" if arm.stage == "race" and entry.schedule not in levels else "kept"
 
-    def _advance(self, entry: Entry, updates: int, stage: str) -> Reading:
-        arm = self._arms.setdefault(entry, _Arm(stage))
-        if arm.over:
-            return arm.readings[-1]
-        self._need(entry, updates - arm.stands)
-        before = self.trainer.spent
-        reading = self.trainer.advance(entry, updates)
+    def _affordable(self, parts: Sequence[Part]) -> list[Part]:
+        """Those that can be begun now: all before them are paid for, and what they need is there.
+
+        A part costs at most what it costs if nothing diverges.
+        """
+        spent, evaluations = self.trainer.spent, self.trainer.evaluations
+        awaited: dict[Entry, int] = {}  # arms in parts to come, with their updates by then
+        asked: list[Part] = []
+        for part in parts:
+            if self._ended(part):
+                continue
+            begun = awaited.get(part.origin, self._arms[part.origin].stands)
+            needed = part.updates - begun
+            needed += AVERAGING_UPDATES if part.entry.optimizer == "schedule_free" else 0
+            most = self._cost(spent, evaluations) + needed + self.trainer.evaluation_updates
+            if most > self.limit + 1e-6:
+                break
+            if part.origin not in awaited:
+                asked.append(part)
+            if self.trainer.at_once == 1:
+                break
+            awaited[part.entry] = part.updates
+            spent, evaluations = spent + needed, evaluations + 1
+        return asked
+
+    def _make(self, parts: Sequence[Part]) -> None:
+        """Have the trainer make parts at once, and take note of each as it comes."""
+        for part in parts:
+            if part.fork_of is not None:
+                self.trainer.branch(part.fork_of, part.entry)
+        requests = [(part.entry, part.updates) for part in parts]
+        for place, reading, spent in self.trainer.advance_all(requests):
+            self._read(parts[place], reading, spent)
+
+    def _read(self, part: Part, reading: Reading, spent: int) -> None:
+        arm = self._arms[part.entry]
         arm.stands = reading.updates
         arm.readings.append(reading)
-        arm.updates += self.trainer.spent - before
+        arm.updates += spent
         if self._on_reading is not None:
-            self._on_reading(entry, reading)
-        return reading
+            self._on_reading(part.entry, reading)
+        self._keep(part, reading.val_loss)
+        if part.fork_of is not None:
+            self._drop(part.entry)
 
-    def _need(self, entry: Entry, updates: int) -> None:
-        updates += AVERAGING_UPDATES if entry.optimizer == "schedule_free" else 0
-        if self.cost + updates + self.trainer.evaluation_updates > self.limit + 1e-6:
-            raise BudgetSpent
+    def _keep(self, part: Part, loss: float) -> None:
+        """Remember the loss after a part, and where it is looked for."""
+        self._losses[part] = loss
+        if part.place is None:
+            return
+        if part.fork_of is not None:
+            self.seen.after_decay[part.place] = loss
+        else:
+            self.seen.level[part.place] = loss
+            self.seen.train[part.place] = self._arms[part.entry].readings[-1]
+
+    def _ended(self, part: Part) -> bool:
+        """Whether it cannot be made, because what it needs has diverged."""
+        return self._arms[part.origin].over
+
+    def _cost(self, spent: int, evaluations: int) -> float:
+        return spent + evaluations * self.trainer.evaluation_updates

@@ -12,7 +12,7 @@ from stepsize.errors import InputError, StepsizeError
 from stepsize.records import Cost, Recommendation
 from stepsize.schedules import Schedule
 from stepsize.tuner.alternatives import alternatives, interval
-from stepsize.tuner.contest import Rival, rivals
+from stepsize.tuner.contest import Rival, contenders
 from stepsize.tuner.decision import Decision, decide, lowest_diverged
 from stepsize.tuner.entries import cooled, level_and_decay
 from stepsize.tuner.forecast import Expected, expected_loss, sensitivity
@@ -90,13 +90,16 @@ def _spend(race: Race, optimizers: tuple[str, ...], others: list[Rival], notes: 
     with contextlib.suppress(BudgetSpent):
         search(race)
     race.limit = race.plan.most
+    field = contenders(race, optimizers)
     try:
-        for rival in rivals(race, optimizers):
-            others.append(rival)
+        race.train([part for contender in field for part in contender.parts])
     except BudgetSpent:
         pass
     except StepsizeError as error:
         notes.append(f"Another optimizer could not be tried: {error}")
+    finally:
+        done = (contender.rival(race) for contender in field)
+        others.extend(rival for rival in done if rival is not None)
     tried = {rival.name for rival in others}
     missing = [OPTIMIZER_NAMES[name] for name in optimizers if name not in tried]
     if missing:

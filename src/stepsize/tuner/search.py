@@ -29,16 +29,22 @@ def search(race: Race) -> None:
     _keep_near(race, best)
     best = _lowest(race, 1, best, best - HALF, best - 2 * HALF)
     best = _lowest(race, 2, best, best - HALF, best + HALF)
-    race.decayed(best, 2)
-    race.decayed(best, 3)
+    race.train(
+        [
+            race.cool_down(best, 2),
+            race.level(best, 3),
+            race.cool_down(best, 3),
+            race.level(best - HALF, 3),
+        ]
+    )
     low = _lowest(race, 3, best, best - HALF)
     race.decayed(low, 3)
 
 
 def _bracket(race: Race) -> int:
     """The best of rates a decade apart."""
-    for decade in range(-FIRST_DECADES, FIRST_DECADES + 1):
-        race.loss(decade * PER_DECADE, 0)
+    first = range(-FIRST_DECADES * PER_DECADE, FIRST_DECADES * PER_DECADE + 1, PER_DECADE)
+    race.losses(first, 0)
     while True:
         seen = race.seen.at(0)
         best = min(seen, key=lambda step: (seen[step], step))
@@ -57,7 +63,7 @@ def _bracket(race: Race) -> int:
 
 def _lowest(race: Race, rung: int, *steps: int) -> int:
     """Train these arms to a rung, forget those far off; the lowest of those as good as the best."""
-    losses = {step: race.loss(step, rung) for step in steps}
+    losses = race.losses(steps, rung)
     if rung == 1:  # half a decade is far when the trainings are this short
         best = min(losses, key=lambda step: (losses[step], step))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from stepsize.records import Reading
@@ -25,6 +26,20 @@ class Entry(NamedTuple):
     seed: int = 0
 
 
+class Advanced(NamedTuple):
+    """An arm that has been trained on.
+
+    Attributes:
+        place: of the request among those that were made with it.
+        reading: of the arm.
+        spent: updates that were made for it.
+    """
+
+    place: int
+    reading: Reading
+    spent: int
+
+
 class ArmTrainer(Protocol):
     """Trains entries of one task; each goes on from where it was left.
 
@@ -43,15 +58,24 @@ class ArmTrainer(Protocol):
     spent: int
     evaluations: int
 
+    @property
+    def at_once(self) -> int:
+        """How many arms it trains at the same time; a race asks one that says 1 for one only."""
+        ...
+
     def start_loss(self, seed: int = 0) -> float:
         """The validation loss before any update."""
         ...
 
-    def advance(self, entry: Entry, updates: int) -> Reading:
-        """Train ``entry`` until it has made ``updates`` in all, and evaluate it.
+    def advance_all(self, requests: Sequence[tuple[Entry, int]]) -> Iterator[Advanced]:
+        """Train each entry until it has made so many updates in all, and evaluate it.
 
-        A loss that is not finite ends the training early; the reading's ``val_loss`` is infinite
-        then, and the arm cannot be advanced again.
+        What has ended is given at once, in any order; ``spent`` and ``evaluations`` count it by
+        then. A loss that is not finite ends a training early; the reading's ``val_loss`` is
+        infinite then, and the arm cannot be advanced again.
+
+        Args:
+            requests: different arms, and their updates.
         """
         ...
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from stepsize.adapters.torch import random_state
 from stepsize.adapters.torch.comparing import Comparing
+from stepsize.adapters.torch.engine.run_engine import RunEngine
 from stepsize.adapters.torch.find_task import loaded_task
 from stepsize.adapters.torch.update import Recipe
 from stepsize.comparison import (
@@ -26,6 +27,7 @@ from stepsize.comparison import (
     environment,
 )
 from stepsize.comparison.progress import shown
+from stepsize.engines import EngineChoice
 from stepsize.errors import InputError, TaskError, did_you_mean
 from stepsize.records import Comparison
 from stepsize.schedules import Schedule
@@ -44,6 +46,7 @@ def compare(
     *,
     recipe: Recipe = Recipe(),  # noqa: B008  (frozen)
     store: str | Path | None = DEFAULT_STORE,
+    engine: EngineChoice | str = "auto",
     progress: bool = False,
     watchers: Sequence[Watcher] = (),
     settings: Mapping[str, Any] | None = None,
@@ -67,6 +70,9 @@ def compare(
         seeds: three by default.
         recipe: accumulation, precision and clipping.
         store: the database's file; None keeps nothing.
+        engine: how runs are made: ``"serial"``, ``"fused"``, ``"processes"``, ``"processes:4"``,
+            ``"dask://host:port"``, or ``"auto"``, which measures a few updates and takes what is
+            quickest.
         progress: show bars and the current ranking on standard error.
         watchers: are told what happens.
         settings: further facts for the record.
@@ -77,11 +83,13 @@ def compare(
         InputError: an option or schedule that makes no sense, a schedule of another length.
         TaskError: the task cannot be made, or has no validation data.
         StoreError: the database cannot be used.
+        EngineError: the engine's workers cannot be reached, or are lost again and again.
 
     >>> result = compare("digits", ["linear(0.3)", "constant(0.001)"], epochs=1, store=None)
     >>> result.best.arm, [row.place for row in result.ranking]
     ('linear(0.3)', ['best', 'worse'])
     """
+    choice = EngineChoice.of(engine)
     named = _study(task) if isinstance(task, str) else task
     study = named if isinstance(named, Study) else None
     back = random_state.remember()  # before the task's file is run: it may seed
@@ -92,21 +100,14 @@ def compare(
             TemporaryDirectory() as aside,
             Store(store or Path(aside) / "runs.db") as opened,
             shown(progress) as bars,
-            _closing(Watchers([*watchers, *bars])) as watcher,
+            closing(Watchers([*watchers, *bars])) as watcher,
+            closing(RunEngine(choice, recipe, opened, environment(), watcher)) as runs,
         ):
-            work = Comparing(base, asked.options, recipe, opened, environment(), watcher)
+            work = Comparing(base, asked.options, recipe, opened, runs, watcher)
             result = work.compared(asked.arms, settings or {})
             return result if store else replace(result, store="")
     finally:
         back()
-
-
-@contextmanager
-def _closing(watcher: Watcher) -> Iterator[Watcher]:
-    try:
-        yield watcher
-    finally:
-        watcher.close()
 
 
 def _study(name: str) -> Study | None:

@@ -10,10 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
+from stepsize.adapters.torch.engine.run_engine import RunEngine
 from stepsize.adapters.torch.find_task import find, loaded_task
 from stepsize.adapters.torch.prospect import Prospect, prospect
 from stepsize.adapters.torch.setting import describe_recipe
-from stepsize.adapters.torch.trials import test_values, train
+from stepsize.adapters.torch.trials import test_values
 from stepsize.adapters.torch.update import Recipe
 from stepsize.comparison import (
     FOUND_NAMES,
@@ -24,7 +25,6 @@ from stepsize.comparison import (
     Trial,
     Watcher,
     best_factor,
-    conduct,
     result_of,
     scaled,
 )
@@ -58,7 +58,7 @@ class Comparing:
         options: how arms are compared.
         recipe: how an update is made.
         store: where runs are kept.
-        environment: versions, git commit and machine.
+        engine: makes the runs.
         watcher: is told what happens.
     """
 
@@ -66,7 +66,7 @@ class Comparing:
     options: CompareOptions
     recipe: Recipe
     store: Store
-    environment: Mapping[str, Any]
+    engine: RunEngine
     watcher: Watcher
     _prospects: dict[Any, Prospect] = field(default_factory=dict)
 
@@ -84,7 +84,7 @@ class Comparing:
             key, plan.name or plan.task, plan.to_dict(), list(zip(ids, arms_of_ids, strict=True))
         )
         self.watcher.entered(self.store, comparison)
-        self._conduct(trials)
+        self.engine.make(trials)
         result = result_of(self.store, comparison)
         if self._chosen(result, key, trials, ids):
             with locked(self._lock()):  # another process may be at the same point
@@ -92,6 +92,7 @@ class Comparing:
                 why = self._read_test(key, chosen) if chosen else ()
             result = result_of(self.store, comparison)
             result = replace(result, notes=(*result.notes, *why))
+        result = replace(result, notes=(*result.notes, *self.engine.notes))
         self.store.finish_comparison(comparison, result.to_dict())
         return result
 
@@ -154,7 +155,7 @@ class Comparing:
             for factor in options.rate_factors
             for i, each in enumerate(settled)
         }
-        self._conduct([trial for trials in tries.values() for trial in trials])
+        self.engine.make([trial for trials in tries.values() for trial in trials])
         judged = partial(
             best_factor, metric=options.metric, higher=bool(options.higher), at=options.at
         )
@@ -190,15 +191,6 @@ class Comparing:
             source=settled.prospect.source,
         )
 
-    def _conduct(self, trials: Sequence[Trial]) -> None:
-        conduct(
-            trials,
-            self.store,
-            partial(train, recipe=self.recipe),
-            environment=self.environment,
-            watcher=self.watcher,
-        )
-
     def _run(self, trial: Trial) -> Any:
         run_id = self.store.add_run(trial.key, trial.definition())
         return self.store.read(run_id).as_run(trial.arm)
@@ -221,7 +213,11 @@ class Comparing:
             interval=options.interval,
             name=options.name,
             notes=tuple(_effort_notes(arms)),
-            settings={**settings, "recipe": describe_recipe(self.recipe)},
+            settings={
+                **settings,
+                "recipe": describe_recipe(self.recipe),
+                "engine": str(self.engine.asked),
+            },
         )
 
     def _lock(self) -> Path:

@@ -54,6 +54,9 @@ def find_lr(
     everything back bit for bit: weights, buffers, optimizer, gradients, modes, random states,
     also after an exception or Ctrl-C. Nothing is applied: see :func:`set_lr`.
 
+    Repeats are made one after the other, for they share one living model and one loader, in which
+    each goes on where the one before it stopped. :func:`find` makes those of a task at once.
+
     Args:
         model: the module, at any moment of its training.
         optimizer: its optimizer. Its rates only give the ratios between groups, which are kept;

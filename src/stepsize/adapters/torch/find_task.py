@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 from stepsize.adapters.torch import distributed, random_state
-from stepsize.adapters.torch.batches import Batches
+from stepsize.adapters.torch.find_engine import check_alone, sweeps_of
 from stepsize.adapters.torch.group_rates import GroupRates
-from stepsize.adapters.torch.probe import TorchProbe, check_model_and_optimizer
-from stepsize.adapters.torch.setting import describe, first_batches, other_device
+from stepsize.adapters.torch.repeats import Repeats
+from stepsize.adapters.torch.setting import describe
 from stepsize.adapters.torch.update import Recipe
-from stepsize.errors import TaskError, require
+from stepsize.engines import EngineChoice
+from stepsize.errors import require
 from stepsize.finder import FindOptions, shown
 from stepsize.finder import find as find_with
 from stepsize.records import FindResult
-from stepsize.tasks import LoadedTask, Task, load, make_task
+from stepsize.tasks import LoadedTask, Task, load
 
 
 def find(
     task: str | Callable[[int], Task] | LoadedTask,
     *,
     recipe: Recipe = Recipe(),  # noqa: B008  (frozen)
+    engine: EngineChoice | str = "auto",
     progress: bool = False,
     **options: Any,
 ) -> FindResult:
@@ -35,72 +37,50 @@ def find(
         task: a built-in task's name, ``"path/to/file.py:callable"``, ``"package.module:callable"``
             or a callable ``make(seed) -> Task``. Repeat r is made with ``seed + r``.
         recipe: accumulation, precision and clipping.
+        engine: how the repeats are made: ``"serial"``, ``"fused"`` (as one batched model),
+            ``"processes"``, ``"processes:N"``, ``"dask://host:port"``, or ``"auto"``, which
+            measures a few updates and takes the quickest. The curves are the same:
+            to float tolerance if fused, to the last bit otherwise (with as many threads). What
+            cannot be fused is made serially, and a note says why; so is a single repeat.
         progress: show a progress bar on standard error.
         options: fields of :class:`FindOptions`: ``ladder``, ``repeats``, ``stop``, ``seed``, ...
 
     Raises:
         TaskError: the task cannot be made.
-        InputError: an option that makes no sense, or a held-out objective without validation data.
+        InputError: an option that makes no sense, a held-out objective without validation data, or
+            an engine that cannot be had: a task that cannot be sent to other processes, or several
+            ranks of ``torch.distributed``.
+        EngineError: the engine's workers were lost.
 
     >>> find("digits", repeats=1).verdict
     'ok'
     """
+    asked = EngineChoice.of(engine)
+    check_alone(asked)
     search = FindOptions.of(clock=distributed.clock, **options)
     back = random_state.remember()  # before the task's file is run: it may seed
     try:
         loaded = loaded_task(task)
         with distributed.telling(), shown(search, progress and distributed.rank() == 0) as watched:
-            return _search(loaded, watched, recipe)
+            return _search(loaded, watched, recipe, asked)
     finally:
         back()
 
 
-def _search(loaded: LoadedTask, search: FindOptions, recipe: Recipe) -> FindResult:
-    first = made_task(loaded, search.seed, "range-tested")
-    require(
-        not search.held_out_every or first.val is not None,
-        f"A held-out objective needs validation data, and {loaded.name} has none (val=None).",
-    )
-
-    streams = ExitStack()  # closed at the end, and worker processes with them
-
-    def make_probe(repeat: int) -> TorchProbe:
-        made = made_task(loaded, search.seed + repeat, "range-tested") if repeat else first
-        batches = Batches(made.train, other_device(made.model))
-        streams.callback(batches.close)
-        return TorchProbe(
-            made.model,
-            made.optimizer,
-            made.loss,
-            batches,
-            recipe=recipe,
-            held_out=first_batches(made.val if search.held_out_every else None, made.model),
-            seed=search.seed + repeat,
-        )
-
-    with streams:
-        return find_with(
-            make_probe,
+def _search(
+    loaded: LoadedTask, search: FindOptions, recipe: Recipe, asked: EngineChoice
+) -> FindResult:
+    with Repeats(loaded, search, recipe) as repeats, sweeps_of(repeats, asked) as chosen:
+        first = repeats.first
+        settings = describe(first.model, first.optimizer, recipe)
+        result = find_with(
+            chosen.sweeps,
             search,
             task=loaded.name,
             group_ratios=GroupRates(first.optimizer).ratios,
-            settings=describe(first.model, first.optimizer, recipe),
+            settings={**settings, "engine": str(chosen.engine)},
         )
-
-
-def made_task(loaded: LoadedTask, seed: int, purpose: str) -> Task:
-    """One instance of the task, under its own seed.
-
-    Raises:
-        TaskError: it cannot be made, or not be used for ``purpose``.
-    """
-    with random_state.seeded(seed):
-        task = make_task(loaded, seed)
-    try:
-        check_model_and_optimizer(task.model, task.optimizer)
-    except ValueError as error:
-        raise TaskError(f"The task {loaded.name} cannot be {purpose}. {error}") from error
-    return task
+    return replace(result, notes=(*result.notes, *chosen.notes))
 
 
 def loaded_task(task: str | Callable[[int], Task] | LoadedTask) -> LoadedTask:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
-from stepsize.adapters.torch.find_task import made_task
+from stepsize.adapters.torch.made_task import made_task
 from stepsize.adapters.torch.setting import peek
 from stepsize.adapters.torch.task_digest import LOOKED_AT, task_digest
 from stepsize.adapters.torch.trials import check_judged, evaluate, updates_per_epoch
 from stepsize.adapters.torch.update import Recipe
 from stepsize.tasks import LoadedTask
+from stepsize.tasks.code import code_of
 from stepsize.tasks.explain import explained
 
 #: Always the same: the digest must not depend on the seeds that are asked for.
@@ -23,7 +24,7 @@ class Prospect:
     """A task, made once and looked at.
 
     Attributes:
-        loaded: how to make it.
+        loaded: how to make it, with the files of its code.
         updates_per_epoch: optimizer updates in a pass.
         metrics: what the ranking may be by: validation's loss and metrics.
         source: a digest of the task (see :func:`task_digest`): one that was edited is another
@@ -49,5 +50,6 @@ def prospect(loaded: LoadedTask, recipe: Recipe) -> Prospect:
         updates = updates_per_epoch(task, recipe)
         held_out = peek(task.val, LOOKED_AT)
         values = evaluate(task, held_out[:1], recipe, "val_")
-        source = task_digest(loaded, task, held_out, values)
-    return Prospect(loaded, updates, tuple(values), source)
+        known = replace(loaded, code=code_of(loaded))  # what is imported later is another's
+        source = task_digest(known, task, held_out, values)
+    return Prospect(known, updates, tuple(values), source)

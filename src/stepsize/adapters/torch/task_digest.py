@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 import inspect
 import itertools
-import linecache
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from stepsize.adapters.torch.setting import peek
 from stepsize.adapters.torch.trials import batches_digest, weights_digest
 from stepsize.tasks import LoadedTask, Task
+from stepsize.tasks.code import code_of, content_of
 
 #: How many batches of the training and of the validation data are looked at.
 LOOKED_AT = 8
@@ -62,37 +61,25 @@ def _values(values: Mapping[str, float]) -> Iterator[str]:
 def _code(loaded: LoadedTask) -> Iterator[str]:
     if loaded.is_builtin:
         return
-    files = set(loaded.files)
-    if loaded.imports is not None:
-        files |= loaded.imports.files()
-    else:
-        yield from _held(loaded.make, set())
-        files |= _written_in(loaded.make)
-    for file in sorted(files):
-        if Path(file).is_file():
-            yield Path(file).read_text(encoding="utf-8", errors="replace")
-        else:  # a notebook's cell
-            yield "".join(linecache.getlines(file))
+    if loaded.imports is None:
+        yield from _held(loaded.make, {})
+    for file in code_of(loaded):
+        yield content_of(file).decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _written_in(make: Callable[..., Any]) -> set[str]:
-    """The file of a function, or of an object's class."""
-    for thing in (inspect.unwrap(make), type(make)):
-        try:
-            return {inspect.getsourcefile(thing) or ""}
-        except (OSError, TypeError):
-            continue
-    return set()
+def _held(value: Any, seen: dict[int, Any]) -> Iterator[str]:
+    """What a callable or an object of the user's holds, as texts.
 
-
-def _held(value: Any, seen: set[int]) -> Iterator[str]:
-    """What a callable or an object of the user's holds, as texts."""
+    Args:
+        value: it, or a part of it.
+        seen: what was looked at, kept so that no other object gets its number.
+    """
     if isinstance(value, _PLAIN):
         yield repr(value)
         return
     if id(value) in seen:
         return
-    seen.add(id(value))
+    seen[id(value)] = value
     yield type(value).__qualname__
     for part in _parts(value):
         yield from _held(part, seen)

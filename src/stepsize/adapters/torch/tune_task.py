@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from stepsize.adapters.torch import random_state
-from stepsize.adapters.torch.arms import TorchArmTrainer
 from stepsize.adapters.torch.find_task import loaded_task
 from stepsize.adapters.torch.setting import describe_recipe
+from stepsize.adapters.torch.tune_engine import trainer_for
 from stepsize.adapters.torch.update import Recipe
+from stepsize.engines import EngineChoice
 from stepsize.records import Recommendation
 from stepsize.tasks import LoadedTask, Task
 from stepsize.tuner import TuneOptions, recommend
@@ -25,6 +26,7 @@ def tune(
     around: float | None = None,
     optimizers: Iterable[str] = (),
     recipe: Recipe = Recipe(),  # noqa: B008  (frozen)
+    engine: EngineChoice | str = "auto",
     progress: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> Recommendation:
@@ -44,6 +46,11 @@ def tune(
         around: a rate to begin around, if the optimizer's usual ones are far off.
         optimizers: others to try: ``"adamw"``, ``"schedule_free"``, ``"momo"``.
         recipe: accumulation, precision and clipping.
+        engine: how the arms are trained: ``"serial"``, ``"fused"`` (those that stand at the same
+            update as one batched model), ``"processes"``, ``"processes:N"``,
+            ``"dask://host:port"``, or ``"auto"``, which measures a few updates and takes the
+            quickest. The same arms are trained at the same price; their losses are
+            the same to float tolerance if fused, to the last bit otherwise (with as many threads).
         progress: show a bar on standard error.
         settings: further facts for the record.
 
@@ -53,9 +60,12 @@ def tune(
         ``interrupted`` set.
 
     Raises:
-        InputError: an option that makes no sense, a budget that pays for nothing.
+        InputError: an option that makes no sense, a budget that pays for nothing, or an engine that
+            cannot be had: a task that cannot be sent to other processes, or several ranks of
+            ``torch.distributed``.
         TaskError: the task cannot be made, has no validation data, or its code raised.
         MissingDependencyError: another optimizer's package is not installed.
+        EngineError: the engine's workers were lost.
 
     Source: successive halving (Jamieson and Talwalkar 2016, arXiv:1502.07943) on
     warm-up-stable-decay (Hu et al. 2024, arXiv:2404.06395).
@@ -66,22 +76,25 @@ def tune(
     """
     names: Any = optimizers if isinstance(optimizers, str) else tuple(optimizers)
     options = TuneOptions(budget, seed, around, names)
+    asked = EngineChoice.of(engine)
     back = random_state.remember()  # before the task's file is run: it may seed
     try:
         loaded = loaded_task(task)
         with (
-            TorchArmTrainer(loaded, epochs, recipe=recipe, seed=seed) as trainer,
-            shown(options, trainer, progress) as watched,
+            trainer_for(asked, loaded, epochs, recipe, seed, budget=budget) as chosen,
+            shown(options, chosen.trainer, progress) as watched,
         ):
+            trainer = chosen.trainer
             trainer.prepare(options.optimizers)
             return recommend(
                 trainer,
                 watched,
                 task=loaded.name,
                 family=trainer.family,
-                notes=_judged_by(trainer.validation_batches),
+                notes=(*_judged_by(trainer.validation_batches), *chosen.notes),
                 settings={
                     "optimizer": trainer.optimizer,
+                    "engine": str(chosen.engine),
                     **describe_recipe(recipe),
                     **(settings or {}),
                 },

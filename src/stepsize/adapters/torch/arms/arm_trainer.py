@@ -7,13 +7,14 @@ import functools
 import math
 import signal
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, Self, final
+from typing import Any, Self
 
 import torch
 
 from stepsize.adapters.torch import random_state
 from stepsize.adapters.torch.arms.family import optimizer_family
 from stepsize.adapters.torch.arms.optimizers import with_optimizer
+from stepsize.adapters.torch.arms.stands import Stand, Stands, kin
 from stepsize.adapters.torch.arms.validation import validation_of
 from stepsize.adapters.torch.arms.vessel import Plan, Vessel
 from stepsize.adapters.torch.memento import Memento
@@ -26,17 +27,9 @@ from stepsize.records import Reading
 from stepsize.schedules import Constant
 from stepsize.tasks import LoadedTask, Task
 from stepsize.tasks.explain import explained
-from stepsize.tuner.trainer import Entry
+from stepsize.tuner.trainer import Advanced, Entry
 
 
-class _Stand(NamedTuple):
-    """Where an arm stands: its last reading (None right at the start) and its state, if kept."""
-
-    reading: Reading | None
-    state: Any
-
-
-@final
 class TorchArmTrainer:
     """Trains entries of one task, each a part at a time; see :class:`~stepsize.tuner.ArmTrainer`.
 
@@ -72,6 +65,8 @@ class TorchArmTrainer:
     (True, 44)
     """
 
+    at_once = 1
+
     def __init__(
         self,
         loaded: LoadedTask,
@@ -88,7 +83,6 @@ class TorchArmTrainer:
         )
         require(evaluation_share > 0, f"evaluation_share must be positive, got {evaluation_share}.")
         self._loaded, self._recipe = loaded, recipe
-        self._stands: dict[Entry, _Stand] = {}
         self._start_losses: dict[int, float] = {}
         self.spent = self.evaluations = 0
         with self._at_work("when it was looked at before any training"):
@@ -97,6 +91,7 @@ class TorchArmTrainer:
             untouched = loader.take()
             self.updates_per_epoch = updates_per_epoch(task, recipe)
             self.updates = epochs * self.updates_per_epoch
+            self._stands = Stands(self.updates)
             self.optimizer = type(task.optimizer).__name__
             self.family = optimizer_family(task.optimizer)
             validation = validation_of(task, recipe, evaluation_share * self.updates)
@@ -148,23 +143,20 @@ class TorchArmTrainer:
                 that has ended.
             TaskError: the task's code raised something.
         """
-        stand = self._stands.get(entry, _Stand(None, None))
-        before = stand.reading
-        self._check(entry, stand, updates)
-        if before is not None and before.updates == updates:
-            return before
+        stand = self._stands.before(entry, updates)
+        if stand.reading is not None and stand.updates == updates:
+            return stand.reading
         with self._at_work(f"while it was trained under {entry.schedule}") as interrupts:
-            vessel = self._vessel(*_key(entry))
+            vessel = self._vessel(*kin(entry))
             losses = self._trained(vessel, entry, stand, updates, interrupts)
-            finite = all(map(math.isfinite, losses))
-            train_loss = math.fsum(losses) / len(losses) if finite else math.inf
-            val_loss, state = math.inf, None
-            if finite:
-                val_loss, state = self._evaluated(vessel, keep=updates < self.updates)
-            error = _standard_error(losses) if finite else math.inf
-            reading = Reading(vessel.updates, val_loss, train_loss, error)
-            self._stands[entry] = _Stand(reading, state if math.isfinite(val_loss) else None)
-        return reading
+            return self._read(vessel, entry, losses, vessel.updates)
+
+    def advance_all(self, requests: Sequence[tuple[Entry, int]]) -> Iterator[Advanced]:
+        """Advance one arm after the other; see :meth:`advance`."""
+        for place, (entry, updates) in enumerate(requests):
+            before = self.spent
+            reading = self.advance(entry, updates)
+            yield Advanced(place, reading, self.spent - before)
 
     def branch(self, entry: Entry, onto: Entry) -> None:
         """Let ``onto`` begin where ``entry`` stands now; ``entry`` itself stays as it is.
@@ -174,25 +166,31 @@ class TorchArmTrainer:
         Raises:
             InputError: another seed or optimizer, or an arm that has ended.
         """
-        require(
-            _key(entry) == _key(onto),
-            f"An arm goes on with its own seed and optimizer {_key(entry)}, got {_key(onto)}.",
-        )
-        self.drop(onto)
-        if entry in self._stands:
-            self._check(entry, self._stands[entry], self.updates)
-            self._stands[onto] = self._stands[entry]
+        self._stands.branch(entry, onto)
 
     def drop(self, entry: Entry) -> None:
         """Forget the state of ``entry``; nothing happens if there is none."""
-        self._stands.pop(entry, None)
+        self._stands.drop(entry)
+
+    def stand(self, entry: Entry) -> Stand:
+        """Where ``entry`` stands, for :meth:`put` of another trainer of the same task."""
+        return self._stands.of(entry)
+
+    def put(self, entry: Entry, stand: Stand) -> None:
+        """Let ``entry`` go on from where it stands elsewhere."""
+        self._stands.put(entry, stand)
+
+    def first_loss(self, entry: Entry) -> float | None:
+        """The training loss that arms such as ``entry`` begin with; None before the first."""
+        vessel = self._vessels.get(kin(entry))
+        return None if vessel is None else vessel.first_loss
 
     def close(self) -> None:
         """Let go of the tasks, the states and all worker processes."""
         for vessel in self._vessels.values():
             vessel.close()
         self._vessels = {}
-        self._stands = {}
+        self._stands.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -202,18 +200,8 @@ class TorchArmTrainer:
 
     # -- one part of a training ---------------------------------------------------------------
 
-    def _check(self, entry: Entry, stand: _Stand, updates: int) -> None:
-        made = 0 if stand.reading is None else stand.reading.updates
-        require(
-            made <= updates <= self.updates and updates > 0,
-            f"The arm {entry.schedule} has made {made} updates, and a training {self.updates}; it "
-            f"cannot be advanced to {updates}.",
-        )
-        ended = stand.reading is not None and stand.state is None and made < updates
-        require(not ended, f"The arm {entry.schedule} has ended after {made} updates: it diverged.")
-
     def _trained(
-        self, vessel: Vessel, entry: Entry, stand: _Stand, updates: int, interrupts: Interrupts
+        self, vessel: Vessel, entry: Entry, stand: Stand, updates: int, interrupts: Interrupts
     ) -> list[float]:
         """The losses of a part of a training, made in the arm's vessel."""
         fresh = stand.state is None
@@ -228,6 +216,18 @@ class TorchArmTrainer:
             vessel.stand(vessel.start, entry.schedule)  # in a task that is made anew
             losses = vessel.train(updates, after_update)
         return losses
+
+    def _read(self, vessel: Vessel, entry: Entry, losses: Sequence[float], made: int) -> Reading:
+        """The reading after a part with these losses; a finite arm stands in the vessel."""
+        finite = all(map(math.isfinite, losses))
+        train_loss = math.fsum(losses) / len(losses) if finite else math.inf
+        val_loss, state = math.inf, None
+        if finite:
+            val_loss, state = self._evaluated(vessel, keep=made < self.updates)
+        error = _standard_error(losses) if finite else math.inf
+        reading = Reading(made, val_loss, train_loss, error)
+        self._stands.put(entry, Stand(reading, state if math.isfinite(val_loss) else None))
+        return reading
 
     def _evaluated(self, vessel: Vessel, *, keep: bool) -> tuple[float, Any]:
         """The validation loss of the arm in the vessel, and its state if it is wanted."""
@@ -275,8 +275,3 @@ def _standard_error(losses: Sequence[float]) -> float:
         return 0.0
     mean = math.fsum(losses) / len(losses)
     return math.dist(losses, [mean] * len(losses)) / math.sqrt(len(losses) * (len(losses) - 1))
-
-
-def _key(entry: Entry) -> tuple[int, str]:
-    """What arms must have in common to stand in one living task."""
-    return entry.seed, entry.optimizer

@@ -69,13 +69,14 @@ class Vessel:
 
     Attributes:
         start: the state before any update.
+        first_loss: that arms begin with; None before the first.
     """
 
     def __init__(
         self, make: Callable[[], Task], seed: int, plan: Plan, task: Task | None = None
     ) -> None:
         self._make, self._seed, self._plan = make, seed, plan
-        self._first_loss: float | None = None
+        self.first_loss: float | None = None
         self._anew = False  # for every arm
         self._training: Training | None = self._begun(task or make())
         self.start = self._here = self.state()
@@ -120,14 +121,20 @@ class Vessel:
 
         The first loss is measured before any update: it is the same under every schedule.
         """
-        expected = self._first_loss
+        expected = self.first_loss
         if expected is None or self._anew:
-            self._first_loss = first_loss
+            self.first_loss = first_loss
             return True
-        alike = math.isclose(first_loss, expected, rel_tol=SAME_LOSS, abs_tol=SAME_LOSS)
-        both_wrong = not (math.isfinite(first_loss) or math.isfinite(expected))
-        self._anew = not (alike or both_wrong)
+        self._anew = not same_loss(first_loss, expected)
         return not self._anew
+
+    def lend(self) -> Training:
+        """The living training; whoever has it moves it on, and may have arms :meth:`judged` in it.
+
+        It is where the arm stands that stood last, and stands nowhere from then on.
+        """
+        self._here = None
+        return self._standing()
 
     @property
     def updates(self) -> int:
@@ -176,3 +183,13 @@ class Vessel:
             updates_per_epoch=plan.updates_per_epoch,
             recipe=plan.recipe,
         )
+
+
+def same_loss(one: float, other: float) -> bool:
+    """Whether two losses are the same to :data:`SAME_LOSS`, or neither is finite.
+
+    >>> same_loss(2.3, 2.300001), same_loss(2.3, 2.31), same_loss(math.nan, math.inf)
+    (True, False, True)
+    """
+    alike = math.isclose(one, other, rel_tol=SAME_LOSS, abs_tol=SAME_LOSS)
+    return alike or not (math.isfinite(one) or math.isfinite(other))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -41,6 +41,13 @@ def evaluate(task: Task, batches: Iterable[Any], recipe: Recipe, prefix: str) ->
     >>> list(evaluate(task, task.val, Recipe(), "val_"))
     ['val_loss', 'val_accuracy']
     """
+    with evaluating(task, batches, recipe):
+        return _means(task, batches, prefix)
+
+
+@contextlib.contextmanager
+def evaluating(task: Task, batches: Iterable[Any], recipe: Recipe) -> Iterator[None]:
+    """In the block a task can be evaluated on ``batches``; nothing is left behind after it."""
     before = Memento(leave=task.model.parameters())  # evaluating does not write to those
     for thing in (task.model, task.loss, *task.metrics.values()):
         before.add(thing)
@@ -50,7 +57,7 @@ def evaluate(task: Task, batches: Iterable[Any], recipe: Recipe, prefix: str) ->
         with Transaction(loader=batches), torch.no_grad(), _precision(task, recipe):
             random_state.seed(0)
             task.model.eval()
-            return _means(task, batches, prefix)
+            yield
     finally:
         enclosed.put(state)
         before.restore()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from stepsize.adapters.torch.find_task import made_task
+from stepsize.adapters.torch.made_task import made_task
 from stepsize.errors import TaskError
 from stepsize.tasks import LoadedTask, Task
 

@@ -148,6 +148,18 @@ class Training:
         self._schedule = schedule
         self._scheduler.replace(schedule)
 
+    def stand_at(self, schedule: Schedule, epoch: int, done: int) -> None:
+        """Count as done what was trained elsewhere: its weights and states are in the task by now.
+
+        Args:
+            schedule: of that training.
+            epoch, done: epochs, and updates in the one that is under way.
+        """
+        self.epoch, self.done = epoch, done
+        self.follow(schedule)
+        counted = {**self._scheduler.state_dict(), "updates": self.updates}
+        self._scheduler.load_state_dict(counted, "ignore")
+
     def resume(self, content: dict[str, Any], on_change: str = "raise") -> None:
         """Bring everything into the state of ``content``; :meth:`replay` follows.
 

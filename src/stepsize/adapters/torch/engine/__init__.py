@@ -1,0 +1,1 @@
+"""Which engine trains: asked for, or chosen by measuring a few updates."""

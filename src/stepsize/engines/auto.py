@@ -1,0 +1,159 @@
+"""Which engine is the quickest, as far as a few measured updates tell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, final
+
+from stepsize.engines.choice import EngineChoice
+
+#: What takes less than so many seconds one after the other is not worth a look at anything else.
+SHORT_SECONDS = 10.0
+#: Starting a worker process: Python, PyTorch, the task.
+START_SECONDS = 6.0
+#: Two processes on two cores get in each other's way a little: caches, memory.
+SHARED = 1.05
+#: Compiling takes about so long, and has to be worth it twenty times over before it is tried.
+COMPILE_SECONDS = 15.0
+#: An engine whose numbers are not those of a serial run to the last bit must be quicker by this.
+CLEARLY = 0.95
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to be trained.
+
+    Attributes:
+        trainings: how many, all of one task.
+        updates: of each.
+        at_once: how many of them can be trained at the same time; at most ``trainings``.
+        evaluations: of each.
+    """
+
+    trainings: int
+    updates: int
+    at_once: int
+    evaluations: int = 0
+
+
+class Beat(NamedTuple):
+    """How long the parts of one training take, in seconds; infinite where it cannot be.
+
+    Attributes:
+        update: an optimizer update.
+        evaluation: an evaluation.
+    """
+
+    update: float
+    evaluation: float = 0.0
+
+    def training(self, work: Work) -> float:
+        """Seconds of one training."""
+        return work.updates * self.update + work.evaluations * self.evaluation
+
+
+#: What cannot be used, or was not measured.
+NEVER = Beat(math.inf, math.inf)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long a training takes on each engine, from a few measured updates.
+
+    Attributes:
+        serial: as it is.
+        single: with one thread of the processor, as in a worker process.
+        fused: with its copies, each one's share.
+        compiled: the same when it is compiled.
+        cores: of the processor, that may be used.
+        copies: that fit into the memory at once.
+        why_not: why engines cannot be used, by their names.
+    """
+
+    serial: Beat
+    single: Beat
+    fused: Beat = NEVER
+    compiled: Beat = NEVER
+    cores: int = 1
+    copies: int = 1
+    why_not: Mapping[str, str] = field(default_factory=dict)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The engine, and why.
+
+    Attributes:
+        engine: which.
+        reason: in words.
+        compiled: of ``fused``: whether its updates are compiled.
+        copies: of ``fused``: so many at a time.
+        seconds: what each engine was expected to take, by its name.
+    """
+
+    engine: EngineChoice
+    reason: str
+    compiled: bool = False
+    copies: int = 1
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def is_short(work: Work, serial: Beat) -> bool:
+    """Whether the work is done before another engine would have been looked at."""
+    return work.trainings * serial.training(work) < SHORT_SECONDS or work.at_once < 2
+
+
+def worth_compiling(work: Work, pace: Pace) -> bool:
+    """Whether compiling may pay: long work, of updates that are not bound by arithmetic.
+
+    Fusing wins where most of the time goes into calling small operations. Where it does not win
+    uncompiled, arithmetic fills the processor already, and a compiler does not change that much.
+    """
+    rest = min(expected(work, pace).values())
+    return rest > 20.0 * COMPILE_SECONDS and pace.fused.update < pace.single.update
+
+
+def expected(work: Work, pace: Pace) -> dict[str, float]:
+    """Seconds that each engine will take.
+
+    >>> seconds = expected(Work(16, 1000, 16), Pace(Beat(0.01), Beat(0.01), cores=2))
+    >>> {name: round(value) for name, value in seconds.items()}
+    {'serial': 160, 'processes': 90}
+    """
+    seconds = {"serial": work.trainings * pace.serial.training(work)}
+    workers = min(pace.cores, work.at_once)
+    if workers > 1 and "processes" not in pace.why_not:
+        rounds = math.ceil(work.trainings / workers)
+        seconds["processes"] = START_SECONDS + rounds * pace.single.training(work) * SHARED
+    for name, beat in (("fused", pace.fused), ("compiled", pace.compiled)):
+        if math.isfinite(beat.update):
+            seconds[name] = work.trainings * beat.training(work)
+    return seconds
+
+
+def decide(work: Work, pace: Pace) -> Decision:
+    """The quickest engine; of those about as quick the one with the serial numbers.
+
+    >>> decide(Work(16, 1000, 16), Pace(Beat(0.01), Beat(0.01), cores=2)).engine
+    EngineChoice(name='processes', workers=2, address='')
+    """
+    seconds = expected(work, pace)
+    if is_short(work, pace.serial):
+        alone = "one training" if work.at_once < 2 else f"about {seconds['serial']:.1f} s in all"
+        return Decision(EngineChoice("serial"), alone, seconds={"serial": seconds["serial"]})
+
+    def cost(name: str) -> float:
+        exact = name in ("serial", "processes")
+        return seconds[name] if exact else seconds[name] / CLEARLY
+
+    best = min(seconds, key=cost)
+    told = ", ".join(f"{name} {seconds[name]:.0f} s" for name in seconds)
+    engine = EngineChoice("fused" if best == "compiled" else best)
+    if best == "processes":
+        engine = EngineChoice("processes", workers=min(pace.cores, work.at_once))
+    return Decision(engine, f"expected: {told}", best == "compiled", pace.copies, seconds)

@@ -1,0 +1,89 @@
+"""Copies are evaluated as each alone would be, together where the user's functions let them."""
+
+import pytest
+import torch
+from adapters.torch.fused import family
+
+from stepsize.adapters.torch.fused import Stack, evaluated
+from stepsize.adapters.torch.trials import evaluate
+from stepsize.adapters.torch.update import Recipe
+from stepsize.errors import TaskError
+from stepsize.tasks import Task
+
+RATES = [1e-3, 1e-2, 5e-2]
+
+
+def accuracy(model, batch):
+    return (model(batch["x"]).argmax(1) == batch["y"]).float().mean().item()
+
+
+def own_layer(model, batch):
+    """It looks into the model."""
+    return model[0](batch["x"]).square().mean().item()
+
+
+def task_of(make, metrics):
+    training = family.Training(make, family.OPTIMIZERS["adam"])
+    val = [*family.batches(7), *family.batches(8, count=1, size=3)]
+    return training, Task(
+        training.model, training.optimizer, family.loss, training.batches, val, metrics
+    )
+
+
+def check(make, metrics, recipe=Recipe(), near=1e-5):
+    training, task = task_of(make, metrics)
+    stack = Stack([training.stream()], [0] * 3, recipe)
+    evaluated(stack, task, task.val, recipe, "val_")  # copies that are alike tell nothing
+    family.losses_of(stack, RATES, 3)
+    generator = torch.get_rng_state()
+    for _ in range(2):  # the first may find the way out, the second goes it
+        found = evaluated(stack, task, task.val, recipe, "val_")
+        assert task.model.training
+        for copy in range(3):
+            stack.pour(copy)
+            alone = evaluate(task, task.val, recipe, "val_")
+            assert found[copy] == pytest.approx(alone, rel=near, abs=near)
+        family.losses_of(stack, RATES, 2)
+    some = evaluated(stack, task, task.val, recipe, "val_", [2, 0])
+    stack.pour(2)
+    assert some[0] == pytest.approx(evaluate(task, task.val, recipe, "val_"), rel=near, abs=near)
+    assert len(some) == 2
+    return generator
+
+
+@pytest.mark.parametrize(
+    "make", [family.cnn, family.dropout, family.lstm, family.counting, family.gpt]
+)
+def test_every_copy_has_the_metrics_that_it_has_alone(make):
+    check(make, {"accuracy": accuracy})
+
+
+def test_metrics_that_look_into_the_model_are_measured_copy_by_copy():
+    check(family.mlp, {"layer": own_layer})
+
+
+def test_a_metric_that_knows_the_model_from_elsewhere_is_not_taken_in():
+    known = []
+
+    def of_known(model, batch):
+        return accuracy(known[0], batch)
+
+    training, task = task_of(family.mlp, {"accuracy": of_known})
+    known.append(task.model)
+    stack = Stack([training.stream()], [0] * 3, Recipe())
+    family.losses_of(stack, [1e-3, 1e-1, 1.0], 5)
+    for _ in range(2):
+        found = evaluated(stack, task, task.val, Recipe(), "val_")
+    stack.pour(0)
+    assert found[0] == pytest.approx(evaluate(task, task.val, Recipe(), "val_"))
+
+
+def test_precision_is_the_recipes():
+    check(family.mlp, {"accuracy": accuracy}, Recipe(autocast=torch.bfloat16), near=2e-2)
+
+
+def test_no_batch_at_all_is_an_error():
+    training, task = task_of(family.mlp, {})
+    stack = Stack([training.stream()], [0] * 2, Recipe())
+    with pytest.raises(TaskError):
+        evaluated(stack, task, [], Recipe(), "val_")
