@@ -28,9 +28,9 @@ _CGROUP = Path("/sys/fs/cgroup")
 class Bytes(NamedTuple):
     """What a training needs, in bytes.
 
-    K copies need K x (2 x (``weights`` + ``state`` + ``buffers``) + ``gradients`` +
-    ``activations``) + ``batch``: what an update writes to is there twice, until it is known which
-    copies are still alive.
+    K copies need K x (2 x (``weights`` + ``state`` + ``buffers`` + ``activations``) +
+    ``gradients``) + ``batch``: what an update writes to is there twice, until it is known which
+    copies are still alive, and so are activations, with their gradients.
 
     Attributes:
         weights: of all parameters.
@@ -53,10 +53,10 @@ class Bytes(NamedTuple):
         """What each copy needs.
 
         >>> Bytes(100, 100, 100, 10, 1000, 50).copy
-        1520
+        2520
         """
-        lasting = self.weights + self.state + self.buffers
-        return 2 * lasting + self.gradients + self.activations
+        twice = self.weights + self.state + self.buffers + self.activations
+        return 2 * twice + self.gradients
 
 
 def most_copies(stream: Stream, recipe: Recipe) -> int:
