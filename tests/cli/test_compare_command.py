@@ -118,6 +118,7 @@ def test_json_on_standard_output_alone(tmp_path):
         (("--schedule", "cosine(0.1)", "--epochs", "1", "--seeds", "a,b"), "--seeds"),
         (("--schedule", "cosine(0.1)", "--epochs", "1", "--metric", "val_los"), "val_loss"),
         (("--schedule", "cosine(0.1)", "--epochs", "1", "--tracker", "tensorbord"), "tensorboard"),
+        (("--schedule", "cosine(0.1)", "--epochs", "1", "--engine", "process"), "processes"),
     ],
 )
 def test_bad_input_is_one_clear_message(tmp_path, words, told):

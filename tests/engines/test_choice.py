@@ -7,7 +7,16 @@ from stepsize.errors import InputError
 
 
 @pytest.mark.parametrize(
-    "text", ["auto", "serial", "fused", "processes", "processes:3", "dask://10.0.0.1:8786"]
+    "text",
+    [
+        "auto",
+        "serial",
+        "fused",
+        "processes",
+        "processes:3",
+        "dask://10.0.0.1:8786",
+        "dask://tls://h:1",
+    ],
 )
 def test_a_name_is_read_and_written(text):
     choice = EngineChoice.of(text)

@@ -379,6 +379,12 @@ def test_sys_exit_does_not_end_the_program(write):
         make_task(load(f"{path}:make"), 0)
 
 
+def test_what_sigterm_raises_ends_the_program(write):
+    path = write("t.py", "import signal\ndef make(seed): raise SystemExit(128 + signal.SIGTERM)")
+    with pytest.raises(SystemExit):
+        make_task(load(f"{path}:make"), 0)
+
+
 def test_a_task_that_refuses_its_fields_is_told_with_its_place(write):
     path = write("t.py", GOOD.replace("[seed]", "iter([seed])"))
     with pytest.raises(TaskError, match=r"train.*t\.py, line 8, in make"):

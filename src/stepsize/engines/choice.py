@@ -21,7 +21,7 @@ class EngineChoice:
     Attributes:
         name: one of :data:`ENGINES`.
         workers: of ``processes``: how many; None for as many as the machine has cores.
-        address: of ``dask``: its scheduler's, ``host:port``.
+        address: of ``dask``: its scheduler's, ``host:port`` or ``tls://host:port``.
 
     >>> EngineChoice.of("processes:4")
     EngineChoice(name='processes', workers=4, address='')
@@ -43,7 +43,9 @@ class EngineChoice:
         if isinstance(given, EngineChoice):
             return given
         require(isinstance(given, str), f"An engine is named by a text, {_FORMS}; got {given!r}.")
-        if parts := re.fullmatch(r"dask://(?P<address>[^/\s]+:\d+)/?", given.strip()):
+        if parts := re.fullmatch(
+            r"dask://(?P<address>(?:(?:tcp|tls)://)?[^/\s]+:\d+)/?", given.strip()
+        ):
             return cls("dask", address=parts["address"])
         name, colon, workers = given.strip().partition(":")
         if name == "processes" and colon:

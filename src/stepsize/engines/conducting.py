@@ -66,9 +66,10 @@ def conduct_with(
     """Have a crew make every run that is not over yet; the ids in the order of ``trials``.
 
     As :func:`stepsize.comparison.conduct`: each run is made once, whoever makes it, and a run that
-    fails spoils no other. A run whose worker is lost is taken up again from its last checkpoint,
-    :data:`~stepsize.engines.crew.TRIES` times in all; then it is ``failed``. When the caller stops
-    (Ctrl-C, an error that concerns all runs), all workers save what they have, and stop.
+    fails spoils no other. A run whose worker is lost is taken up again from its last checkpoint;
+    one that costs :data:`~stepsize.engines.crew.TRIES` workers without getting on is ``failed``.
+    When the caller stops (Ctrl-C, an error that concerns all runs), all workers save what they
+    have, and stop.
 
     Args:
         crew: who makes them.
@@ -110,7 +111,8 @@ class _Work:
         self.crew, self.store, self.begin = crew, store, begin
         self.environment, self.watcher, self.left = environment, watcher, left
         self._made: dict[int, tuple[int, Making]] = {}  # by ticket, with the run's id
-        self._losses: Counter[int] = Counter()
+        self._losses: Counter[int] = Counter()  # workers, since the run last got on
+        self._done: Counter[int] = Counter()  # updates by then
 
     def make(self) -> None:
         """Make all that is left."""
@@ -168,6 +170,9 @@ class _Work:
         if making.over(outcome):
             del self.left[run_id]  # also if it failed: the next call tries again
         elif outcome.lost:
+            done = self.store.read(run_id).done
+            if done > self._done[run_id]:  # it gets on, on machines that come and go
+                self._losses[run_id], self._done[run_id] = 0, done
             self._losses[run_id] += 1
             if self._losses[run_id] >= TRIES:
                 self._give_up(run_id, outcome.lost)

@@ -9,6 +9,7 @@ import importlib.util
 import inspect
 import operator
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -102,6 +103,7 @@ def make_task(loaded: LoadedTask, seed: int) -> Task:
             raise  # its message already says what to do
         raise TaskError(f"The task {loaded.name}: {blame(error, loaded.files)}") from error
     except (Exception, SystemExit) as error:
+        _let_go(error)
         raise TaskError(f"The task {loaded.name} raised {blame(error, loaded.files)}.") from error
     if not isinstance(task, Task):
         raise TaskError(
@@ -109,6 +111,12 @@ def make_task(loaded: LoadedTask, seed: int) -> Task:
             f"{defined_at(loaded.make)}."
         )
     return task
+
+
+def _let_go(error: BaseException) -> None:
+    """Raise what SIGTERM has raised again: it ends the program, and is not the task's own."""
+    if isinstance(error, SystemExit) and error.code == 128 + signal.SIGTERM:
+        raise error
 
 
 def _checked_seed(seed: int) -> int:
@@ -168,6 +176,7 @@ def _from_file(place: str) -> tuple[UserImports, ModuleType]:
         with imports.active():
             return imports, run_file(path)
     except (Exception, SystemExit) as error:
+        _let_go(error)
         raise TaskError(f"{place} raised {blame(error, {str(path)})} on import.") from error
 
 
@@ -181,6 +190,7 @@ def _from_module(name: str) -> tuple[UserImports, ModuleType]:
                 files.add(spec.origin)
             return imports, importlib.import_module(name)
     except (Exception, SystemExit) as error:
+        _let_go(error)
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         if missing and f"{name}.".startswith(f"{missing}."):
             raise TaskError(

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import NamedTuple
 
-from stepsize.adapters.torch import distributed
 from stepsize.adapters.torch.elsewhere.sweeps import CrewSweeps
 from stepsize.adapters.torch.engine.choose import choose
 from stepsize.adapters.torch.fused.sweeps import FusedSweeps
@@ -14,7 +13,6 @@ from stepsize.adapters.torch.repeats import Repeats
 from stepsize.engines import EngineChoice
 from stepsize.engines.auto import Work
 from stepsize.engines.opening import crew_of
-from stepsize.errors import require
 from stepsize.finder import FindOptions, OneByOne, Sweeps
 from stepsize.tasks.sending import definition_of
 
@@ -31,19 +29,6 @@ class Chosen(NamedTuple):
     sweeps: Sweeps
     engine: EngineChoice
     notes: tuple[str, ...] = ()
-
-
-def check_alone(asked: EngineChoice) -> None:
-    """Refuse other engines where several ranks make one range test together.
-
-    Raises:
-        InputError: on all ranks.
-    """
-    require(
-        asked.name in ("auto", "serial") or not distributed.active(),
-        f"Under torch.distributed all ranks make one range test together; engine={str(asked)!r} "
-        "does not go with it. Leave it out, or say serial.",
-    )
 
 
 @contextmanager

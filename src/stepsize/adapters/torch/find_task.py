@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from stepsize.adapters.torch import distributed, random_state
-from stepsize.adapters.torch.find_engine import check_alone, sweeps_of
+from stepsize.adapters.torch.engine.choose import check_alone
+from stepsize.adapters.torch.find_engine import sweeps_of
 from stepsize.adapters.torch.group_rates import GroupRates
 from stepsize.adapters.torch.repeats import Repeats
 from stepsize.adapters.torch.setting import describe

@@ -6,17 +6,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import NamedTuple, Protocol
 
-from stepsize.adapters.torch import distributed, random_state
+from stepsize.adapters.torch import random_state
 from stepsize.adapters.torch.arms import TorchArmTrainer
 from stepsize.adapters.torch.arms.crew_trainer import CrewArmTrainer
-from stepsize.adapters.torch.engine.choose import choose
+from stepsize.adapters.torch.engine.choose import check_alone, choose
 from stepsize.adapters.torch.fused.arms import FusedArmTrainer
 from stepsize.adapters.torch.trials import fresh_task, updates_per_epoch
 from stepsize.adapters.torch.update import Recipe
 from stepsize.engines import EngineChoice
 from stepsize.engines.auto import Work
 from stepsize.engines.opening import crew_of
-from stepsize.errors import require
 from stepsize.tasks import LoadedTask
 from stepsize.tasks.sending import definition_of
 from stepsize.tuner import ArmTrainer
@@ -81,11 +80,7 @@ def trainer_for(
         InputError: several ranks of ``torch.distributed``, or a task that cannot be sent.
         EngineError: no worker can be had.
     """
-    require(
-        asked.name in ("auto", "serial") or not distributed.active(),
-        f"Under torch.distributed every rank trains the same arms; engine={str(asked)!r} does not "
-        "go with it. Leave it out, or say serial.",
-    )
+    check_alone(asked)
     compiled = False
     if asked.name == "auto":
         work = _work(loaded, epochs, recipe, seed, budget)

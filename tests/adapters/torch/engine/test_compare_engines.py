@@ -3,6 +3,8 @@
 import pytest
 
 import stepsize as ss
+from stepsize.adapters.torch.engine import pace, run_engine
+from stepsize.adapters.torch.fused.runs import train_together
 from stepsize.comparison import Watcher
 from stepsize.engines import auto
 
@@ -56,6 +58,20 @@ def test_rates_are_tuned_on_the_engine_too(tmp_path):
     result, told = compared(tmp_path, "fused", rate_factors=[0.3, 1.0])
     assert told == ["fused", "fused"]
     assert len(result.runs) == 6
+
+
+def test_as_many_at_a_time_as_fit(tmp_path, monkeypatch):
+    sizes = []
+
+    def counted(trials, leases, **options):
+        sizes.append(len(trials))
+        train_together(trials, leases, **options)
+
+    monkeypatch.setattr(pace, "most_copies", lambda stream, recipe: 4)
+    monkeypatch.setattr(run_engine, "train_together", counted)
+    result, _ = compared(tmp_path, "fused")
+    assert sizes == [4, 2]
+    assert {run.status for run in result.runs} == {"finished"}
 
 
 def test_auto_takes_the_quickest(tmp_path, monkeypatch):

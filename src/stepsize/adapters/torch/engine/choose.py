@@ -9,8 +9,21 @@ from stepsize.adapters.torch.engine.pace import pace_of
 from stepsize.adapters.torch.update import Recipe
 from stepsize.engines import EngineChoice
 from stepsize.engines.auto import Decision, Pace, Work, decide
-from stepsize.errors import InputError
+from stepsize.errors import require
 from stepsize.tasks import LoadedTask
+
+
+def check_alone(asked: EngineChoice) -> None:
+    """Refuse other engines where several ranks train the same together.
+
+    Raises:
+        InputError: on all ranks.
+    """
+    require(
+        asked.name in ("auto", "serial") or not distributed.active(),
+        f"Under torch.distributed all ranks train the same together; engine={str(asked)!r} does "
+        "not go with it. Leave it out, or say serial.",
+    )
 
 
 def choose(
@@ -22,15 +35,10 @@ def choose(
     ``auto`` would take, and the reason says so.
 
     Raises:
-        InputError: an engine of many processes inside one of several processes of
-            ``torch.distributed``.
+        InputError: as :func:`check_alone`.
     """
+    check_alone(asked)
     if distributed.active():
-        if asked.name not in ("auto", "serial"):
-            raise InputError(
-                f"Under torch.distributed every process trains the same; engine={str(asked)!r} "
-                "does not go with it. Leave it out, or say serial."
-            )
         return Decision(EngineChoice("serial"), "torch.distributed")
     if asked.name in ("serial", "processes", "dask"):
         return Decision(asked, "asked for")
