@@ -3,10 +3,12 @@
 import os
 import signal
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 from stepsize.engines.telling import tell
+from stepsize.tasks.leftovers import folder_prefix
 
 
 class Unpicklable(Exception):
@@ -109,3 +111,9 @@ def _write(path, text):
     beside = path.with_suffix(".part")
     beside.write_text(str(text), encoding="utf-8")
     beside.replace(path)
+
+
+def littering():
+    """Make a temporary folder, and be killed."""
+    tempfile.mkdtemp(prefix=folder_prefix())
+    os.kill(os.getpid(), signal.SIGKILL)

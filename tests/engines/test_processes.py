@@ -1,11 +1,14 @@
 """Worker processes: the laws of a crew, and what is special to processes."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from engines import calls
@@ -68,6 +71,12 @@ def test_the_way_a_worker_has_ended_is_told(crew, tmp_path):
     assert "3" in exited.lost
 
 
+def test_the_temporary_folders_of_a_killed_worker_are_removed(crew):
+    (killed,) = outcomes(crew, crew.submit(call(calls.littering)))
+    number = re.search(r"worker process (\d+)", killed.lost)[1]
+    assert not list(Path(tempfile.gettempdir()).glob(f"stepsize-{number}-*"))
+
+
 def test_arguments_that_cannot_be_sent_are_told_at_once(crew):
     with pytest.raises(InputError):
         crew.submit(Call("engines.calls:double", (threading.Lock(),)))
@@ -106,6 +115,7 @@ def test_a_worker_that_cannot_start_is_an_error_and_no_endless_try(crew, monkeyp
 # No guard of __main__: a worker is a clean interpreter and runs nothing of the script's.
 _SCRIPT = """
 import sys
+import tempfile
 from engines.crew_laws import call
 from engines import calls
 from stepsize.engines.processes import ProcessCrew

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import final
 
@@ -14,6 +14,8 @@ from stepsize.errors import LeaseLostError, StoreError
 from stepsize.records import Evaluation
 from stepsize.store import Lease, Store
 
+#: How a run that was given back by its own process may stand.
+_ENDED = ("finished", "diverged", "failed", "interrupted")
 #: ``train(trials, leases, watch=..., over=...)``: make all of them, and log them.
 TrainGroup = Callable[..., None]
 
@@ -41,7 +43,8 @@ def make_group(
 ) -> set[int]:
     """Make runs as one; what is left after an error of the user's code, one by one.
 
-    So the error is told of the run that it belongs to, and the others go on.
+    So the error is told of the run that it belongs to, and the others go on. A group that does not
+    fit into the memory is made in two halves.
 
     Args:
         taken: the runs and their leases.
@@ -53,39 +56,67 @@ def make_group(
     Returns:
         The ids of the runs that are done with.
     """
-    left = dict(enumerate(taken))
     done: set[int] = set()
+    with ExitStack() as leases:
+        for trial, lease in taken:
+            leases.enter_context(_held(lease))
+            watcher.started(trial, lease.run_id, store.read(lease.run_id).done)
+        waiting = [list(taken)]
+        while waiting:
+            group = waiting.pop(0)
+            if len(group) > 1:
+                group, error = _tried(group, store, train_group, watcher, done)
+                if isinstance(error, MemoryError):  # by now the copies are gone
+                    middle = (len(group) + 1) // 2
+                    waiting[:0] = [part for part in (group[:middle], group[middle:]) if part]
+                    continue
+                if error is not None:
+                    _tell_alone(group, error)
+            for trial, lease in group:
+                if make_one(trial, lease, store, train, watcher):
+                    done.add(lease.run_id)
+    return done
+
+
+def _tried(
+    group: Sequence[tuple[Trial, Lease]],
+    store: Store,
+    train_group: TrainGroup,
+    watcher: Watcher,
+    done: set[int],
+) -> tuple[list[tuple[Trial, Lease]], Exception | None]:
+    """Make a group; the runs that are not over, and what was raised."""
+    left = dict(enumerate(group))
 
     def watch(place: int, evaluation: Evaluation) -> None:
-        trial, lease = taken[place]
+        trial, lease = group[place]
         watcher.evaluated(trial, lease.run_id, evaluation)
 
     def over(place: int) -> None:
         trial, lease = left.pop(place)
         run = store.read(lease.run_id)
-        if run.status != "running":  # else another process has taken it over
+        if run.status in _ENDED:  # else another process has taken it over
             done.add(lease.run_id)
             watcher.ended(trial, lease.run_id, run.status, run.error)
 
-    with ExitStack() as leases:
-        for trial, lease in taken:
-            leases.enter_context(_held(lease))
-            watcher.started(trial, lease.run_id, store.read(lease.run_id).done)
-        try:
-            trials, held = zip(*taken, strict=True)
-            train_group(trials, held, watch=watch, over=over)
-        except (StoreError, MemoryError):
-            raise
-        except Exception as error:  # noqa: BLE001 - the user's code raises what it likes
-            told = f"{type(error).__name__}: {error}".splitlines()[0]
-            for trial, lease in list(left.values()):
-                try:
-                    lease.event("fused", f"goes on alone, after {told}")
-                except LeaseLostError:
-                    continue
-                if make_one(trial, lease, store, train, watcher):
-                    done.add(lease.run_id)
-    return done
+    trials, leases = zip(*group, strict=True)
+    try:
+        train_group(trials, leases, watch=watch, over=over)
+    except StoreError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the user's code raises what it likes
+        error.__traceback__ = error.__context__ = None  # they hold on to the copies
+        return list(left.values()), error
+    return list(left.values()), None
+
+
+def _tell_alone(group: Sequence[tuple[Trial, Lease]], error: Exception) -> None:
+    """Write down of each run that it goes on alone."""
+    told = f"{type(error).__name__}: {error}".splitlines()[0]
+    for _, lease in group:
+        with suppress(LeaseLostError):
+            lease.event("fused", f"goes on alone, after {told}")
+            lease.facts(engine="serial")
 
 
 @contextmanager

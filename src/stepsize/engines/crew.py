@@ -48,11 +48,6 @@ class Crew(Protocol):
     """
 
     @property
-    def name(self) -> str:
-        """For people, such as ``2 processes``."""
-        ...
-
-    @property
     def workers(self) -> int:
         """How many calls are carried out at once; it may change, as workers join and leave."""
         ...

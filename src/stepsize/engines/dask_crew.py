@@ -134,11 +134,6 @@ class DaskCrew:
         self.close()
 
     @property
-    def name(self) -> str:
-        """For people."""
-        return f"{self.workers} threads of the Dask cluster {self._address}"
-
-    @property
     def workers(self) -> int:
         """How many calls are carried out at once, just now."""
         return sum(self._threads.values())

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self, final
 
 from stepsize.engines.crew import Call, Outcome
+from stepsize.engines.held_back import held_back
 from stepsize.engines.machine import sizes
 from stepsize.engines.worker import GRACE_SECONDS
 from stepsize.engines.worker_process import WorkerProcess
@@ -52,8 +53,8 @@ class ProcessCrew:
         InputError: less than one of either.
 
     >>> with ProcessCrew(2, threads=1) as crew:
-    ...     crew.name, crew.workers, crew.wait()  # nothing is started yet
-    ('2 processes', 2, [])
+    ...     crew.workers, crew.wait()  # nothing is started yet
+    (2, [])
     """
 
     shares_files = True
@@ -62,17 +63,13 @@ class ProcessCrew:
         self.workers, self.threads = sizes(workers, threads)
         self._tickets = itertools.count()
         self._events: SimpleQueue[tuple[WorkerProcess, tuple[Any, ...] | None]] = SimpleQueue()
+        self._at_hand: tuple[WorkerProcess, tuple[Any, ...] | None] | None = None
         self._there: list[WorkerProcess] = []
         self._leaving: list[WorkerProcess] = []
         self._doing: dict[WorkerProcess, _Asked] = {}
         self._waiting: deque[_Asked] = deque()
         self._ended: list[Outcome] = []
         self._closed = False
-
-    @property
-    def name(self) -> str:
-        """For people."""
-        return f"{self.workers} process{'es' if self.workers > 1 else ''}"
 
     def submit(self, call: Call, hear: Callable[[Any], None] | None = None) -> int:
         """Have a call carried out as soon as a worker is free; returns its ticket.
@@ -96,11 +93,15 @@ class ProcessCrew:
             EngineError: a worker has ended at its very start, so that others would.
         """
         end = math.inf if seconds is None else time.monotonic() + seconds
-        while not self._ended and (self._doing or not self._events.empty()):
+        while not self._ended and (self._doing or self._at_hand or not self._events.empty()):
             due = min([end, *(asked.until for asked in self._doing.values())])
             patience = None if due == math.inf else max(0.0, due - time.monotonic())
             with contextlib.suppress(Empty):
-                self._take_in(*self._events.get(timeout=patience))
+                self._at_hand = self._at_hand or self._events.get(timeout=patience)
+            if self._at_hand is not None:
+                with held_back():  # half of it would be lost
+                    event, self._at_hand = self._at_hand, None
+                    self._take_in(*event)
             self._kill_overdue()
             if time.monotonic() >= end and self._events.empty():
                 break

@@ -13,6 +13,7 @@ from threading import Thread
 from typing import Any, final
 
 from stepsize.engines import frames
+from stepsize.tasks.leftovers import remove_leftovers
 
 #: Nothing of the user's is run at the start, so a script needs no ``if __name__ == "__main__"``.
 _BEGIN = (
@@ -118,6 +119,7 @@ class WorkerProcess:
             os.waitid(os.P_PID, self.id, os.WEXITED | os.WNOWAIT)
             self.kill()  # the processes of its loaders
         self._process.wait()
+        remove_leftovers(self.id)
         self._reader.join(_LAST_WORDS_SECONDS)
         self._orders.put(None)
         self._events.put((self, None))

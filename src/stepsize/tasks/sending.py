@@ -14,6 +14,7 @@ from typing import Any, final
 
 from stepsize.errors import InputError
 from stepsize.tasks.code import code_of, content_of
+from stepsize.tasks.leftovers import folder_prefix
 from stepsize.tasks.load import LoadedTask, is_path, load
 from stepsize.tasks.packing import packing, unpacked
 from stepsize.tasks.user_imports import PREFIX, UserImports
@@ -80,7 +81,7 @@ class TaskDefinition:
         """Where a file or folder of the sender's is here."""
         if all(_same(file, content) for file, content in self.files):
             return lambda path: path
-        root = TemporaryDirectory(prefix="stepsize-task-")
+        root = TemporaryDirectory(prefix=folder_prefix())
         _FOLDERS.append(root)
         known = {os.path.dirname(file) for file, _ in self.files} | {self.folder}
         for file, content in self.files:

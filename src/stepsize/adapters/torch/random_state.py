@@ -54,11 +54,18 @@ def seed(value: int) -> None:
 
 
 @contextmanager
-def seeded(value: int) -> Iterator[None]:
-    """Run a block under a seed; the states from before come back after it."""
+def kept() -> Iterator[None]:
+    """Run a block that may draw random numbers; the states from before come back after it."""
     restore = remember()
-    seed(value)
     try:
         yield
     finally:
         restore()
+
+
+@contextmanager
+def seeded(value: int) -> Iterator[None]:
+    """Run a block under a seed; the states from before come back after it."""
+    with kept():
+        seed(value)
+        yield

@@ -7,6 +7,7 @@ from stepsize.adapters.torch.engine import pace, run_engine
 from stepsize.adapters.torch.fused.runs import train_together
 from stepsize.comparison import Watcher
 from stepsize.engines import auto
+from stepsize.errors import EngineError
 
 ARMS = ["constant(0.01)", "linear(0.1)", "cosine(0.03)"]
 
@@ -87,6 +88,32 @@ def test_auto_takes_the_quickest(tmp_path, monkeypatch):
 def test_a_note_tells_of_another_engine_than_the_one_asked_for(tmp_path):
     result = ss.compare(make_unfusable, ARMS[:1], 1, [0, 1], store=None, engine="fused", test=False)
     assert any("cannot be fused" in note for note in result.notes)
+
+
+def test_an_arm_with_a_task_of_its_own_has_an_engine_of_its_own(tmp_path):
+    arms = [ss.Arm(rate, name=f"{name} {rate}", task=task) for rate in ARMS[:2]
+            for name, task in (("plain", None), ("own", make_unfusable))]  # fmt: skip
+    told = Told()
+    result = ss.compare(
+        "digits", arms, 1, [0], store=tmp_path, engine="fused", watchers=[told], test=False
+    )
+    assert told.engines == ["fused", "serial"]
+    assert {run.status for run in result.runs} == {"finished"}
+
+
+def test_auto_goes_on_serially_where_workers_fail(tmp_path, monkeypatch):
+    def failing(*args, **options):
+        raise EngineError("no worker can be started")
+
+    monkeypatch.setattr(auto, "SHORT_SECONDS", 0.0)
+    monkeypatch.setattr(auto, "expected", lambda work, pace: {"serial": 2.0, "processes": 1.0})
+    monkeypatch.setattr(run_engine, "conduct_with", failing)
+    result, told = compared(tmp_path, "auto")
+    assert told == ["processes:2"]
+    assert {run.status for run in result.runs} == {"finished"}
+    assert any("no worker" in note for note in result.notes)
+    with pytest.raises(EngineError):
+        compared(tmp_path / "asked", "processes")
 
 
 def make_unfusable(seed):

@@ -12,7 +12,10 @@ from adapters.zoo import mse
 from torch import nn
 
 from stepsize.adapters.torch import trials
+from stepsize.adapters.torch.fused import Stack, evaluated
+from stepsize.adapters.torch.fused import together as together_module
 from stepsize.adapters.torch.fused.runs import train_together
+from stepsize.adapters.torch.fused.together import TogetherTraining
 from stepsize.comparison import Watcher, conduct
 from stepsize.comparison.group import Together
 from stepsize.errors import LeaseLostError
@@ -87,24 +90,27 @@ def test_one_that_diverges_ends_and_the_others_go_on(tmp_path):
     assert_near(fused[1], alone[1])
 
 
-class Stop:
-    """Sends Ctrl-C after some evaluations."""
+def stopping_at(update, own=TogetherTraining._update):
+    """An update that sends Ctrl-C when it is the one of that number."""
 
-    def __init__(self, after):
-        self.left = after
-
-    def __call__(self, place, evaluation):
-        self.left -= 1
-        if self.left == 0:
+    def stopping(self):
+        own(self)
+        if self.updates == update:
             os.kill(os.getpid(), signal.SIGINT)
+
+    return stopping
 
 
 @pytest.mark.parametrize("goes_on", ["fused", "alone"])
-def test_stopped_by_control_c_it_goes_on_either_way(tmp_path, goes_on):
+@pytest.mark.parametrize("update", [5, 8])
+def test_stopped_by_control_c_it_goes_on_either_way(tmp_path, monkeypatch, goes_on, update):
+    """After an epoch, and in the middle of one."""
     make = maker("dropout", "adamw", "global")
     asked = [trial_of(make, rate, seed) for seed in (0, 1) for rate in RATES]
-    with pytest.raises(KeyboardInterrupt):
-        together(tmp_path / "runs", asked, watch=Stop(7))
+    with monkeypatch.context() as patched:
+        patched.setattr(TogetherTraining, "_update", stopping_at(update))
+        with pytest.raises(KeyboardInterrupt):
+            together(tmp_path / "runs", asked)
     with Store(tmp_path / "runs") as store:
         store.check()
         assert {stored.status for stored in store.runs()} == {"interrupted"}
@@ -234,3 +240,38 @@ def test_seeds_whose_losses_differ_are_not_mixed(tmp_path):
     asked = [trial_of(make, rate, seed) for seed in (0, 1) for rate in RATES]
     for trial, outcome in zip(asked, together(tmp_path / "fused", asked), strict=True):
         assert_near(outcome, run(tmp_path / "alone", trial, every=3600.0))
+
+
+def test_who_looks_on_may_draw_random_numbers(tmp_path):
+    asked = [trial_of(maker("dropout", loader="global"), rate) for rate in RATES]
+    fused = together(tmp_path / "fused", asked, watch=lambda place, evaluation: torch.rand(3))
+    for trial, outcome in zip(asked, fused, strict=True):
+        assert_near(outcome, run(tmp_path / "alone", trial, every=3600.0))
+
+
+def test_what_does_not_fit_is_made_in_halves(tmp_path, monkeypatch):
+    sizes = []
+
+    class Large:
+        def __init__(self, streams, copies, *args, **options):
+            sizes.append(len(copies))
+            if len(copies) > 2:
+                raise RuntimeError("DefaultCPUAllocator: can't allocate memory: 8 bytes")
+            self.stack = Stack(streams, copies, *args, **options)
+
+        def __getattr__(self, name):
+            return getattr(self.stack, name)
+
+    monkeypatch.setattr(together_module, "Stack", Large)
+    monkeypatch.setattr(
+        together_module,
+        "evaluated",
+        lambda stack, *rest: evaluated(getattr(stack, "stack", stack), *rest),
+    )
+    asked = [trial_of(maker("batch norm"), f"constant({rate})") for rate in (0.1, 0.2, 0.3, 0.4)]
+    with Store(tmp_path) as store:
+        groups = Together(lambda left: [left], train_together)
+        ids = conduct(asked, store, trials.train, environment={}, together=groups)
+        assert {store.status(run_id) for run_id in ids} == {"finished"}
+        assert {store.read(run_id).facts["engine"] for run_id in ids} == {"fused"}
+    assert sizes == [4, 2, 2]

@@ -19,6 +19,7 @@ from stepsize.engines.far_lease import FarLease
 from stepsize.engines.far_making import far_begin
 from stepsize.engines.telling import tell
 from stepsize.store import Lease, Store
+from stepsize.tasks.leftovers import folder_prefix
 
 
 def make_far_run(order: RunOrder, run_id: int, done: int, checkpoint: bytes | None) -> None:
@@ -36,7 +37,7 @@ def make_far_run(order: RunOrder, run_id: int, done: int, checkpoint: bytes | No
     """
     trial = order.trial()
     training = partial(train, recipe=order.recipe, checkpoint_seconds=order.checkpoint_seconds)
-    with TemporaryDirectory(prefix="stepsize-run-") as folder:
+    with TemporaryDirectory(prefix=folder_prefix()) as folder:
         lease = FarLease(
             run_id, done, Path(folder), checkpoint, tell,
             checkpoint_seconds=order.checkpoint_seconds,

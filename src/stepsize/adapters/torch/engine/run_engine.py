@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,6 +19,7 @@ from stepsize.engines import Crew, EngineChoice
 from stepsize.engines.auto import Decision, Work
 from stepsize.engines.conducting import conduct_with
 from stepsize.engines.opening import crew_of
+from stepsize.errors import EngineError, InputError
 from stepsize.records import OVER
 from stepsize.store import Store
 
@@ -49,36 +49,64 @@ class RunEngine:
     def make(self, trials: Sequence[Trial]) -> None:
         """Make every run that is not over yet; see :func:`~stepsize.comparison.conduct`.
 
+        Arms may have tasks of their own; the engine is chosen for each task.
+
         Raises:
             StoreError: the store cannot be written; what was made so far is kept.
             EngineError: there are no workers, or none is left.
         """
-        decision = self._decision(trials)
-        engine = decision.engine
-        rest: dict[str, Any] = {"environment": self.environment, "watcher": self.watcher}
-        if engine.name in ("processes", "dask"):
-            crew = self._crew = self._crew or crew_of(engine)
-            begins = through_the_store if crew.shares_files else far_away
-            begin = begins(self.store, Orders(self.recipe), self.environment)
-            conduct_with(crew, trials, self.store, begin, **rest)
-            return
-        together = None
-        if engine.name == "fused":
-            trained = partial(train_together, recipe=self.recipe, compiled=decision.compiled)
-            together = Together(partial(_groups, most=decision.copies), trained)
-        trained_alone = partial(train, recipe=self.recipe)
-        conduct(trials, self.store, trained_alone, together=together, **rest)
+        by_task: dict[str, list[Trial]] = {}
+        for trial in trials:
+            by_task.setdefault(trial.source, []).append(trial)
+        for group in by_task.values():
+            self._make(group)
 
     def close(self) -> None:
         """Stop the workers."""
         if self._crew is not None:
             self._crew.close()
 
+    def _make(self, trials: Sequence[Trial]) -> None:
+        """Make the runs of one task."""
+        decision = self._decision(trials)
+        if decision.engine.name in ("processes", "dask"):
+            try:
+                self._make_elsewhere(trials, decision.engine)
+                return
+            except (EngineError, InputError) as error:
+                if self.asked.name != "auto":
+                    raise
+                self.notes.append(
+                    f"Made one after the other, for {decision.engine} failed: {error}"
+                )
+        together = None
+        if decision.engine.name == "fused":
+            trained = partial(train_together, recipe=self.recipe, compiled=decision.compiled)
+            together = Together(partial(_groups, most=decision.copies), trained)
+        conduct(
+            trials,
+            self.store,
+            partial(train, recipe=self.recipe),
+            environment=self.environment,
+            watcher=self.watcher,
+            together=together,
+        )
+
+    def _make_elsewhere(self, trials: Sequence[Trial], engine: EngineChoice) -> None:
+        crew = self._crew = self._crew or crew_of(engine)
+        begins = through_the_store if crew.shares_files else far_away
+        conduct_with(
+            crew,
+            trials,
+            self.store,
+            begins(self.store, Orders(self.recipe), self.environment),
+            environment=self.environment,
+            watcher=self.watcher,
+        )
+
     def _decision(self, trials: Sequence[Trial]) -> Decision:
-        """The engine for what is left of ``trials``."""
-        left = {trial.key: trial for trial in trials}
-        for key in [key for key, trial in left.items() if self._over(trial)]:
-            del left[key]
+        """The engine for what is left of the runs of a task."""
+        left = {trial.key: trial for trial in trials if not self._over(trial)}
         if not left:
             return Decision(EngineChoice("serial"), "nothing is left to do")
         trial = next(iter(left.values()))
@@ -95,13 +123,7 @@ class RunEngine:
         return run_id is not None and self.store.status(run_id) in OVER
 
 
-def _groups(trials: Sequence[Trial], most: int) -> Iterator[tuple[Trial, ...]]:
-    """Runs of one task, recipe and length, as many at a time as fit."""
-
-    def alike(trial: Trial) -> tuple[str, int, int]:
-        return trial.source, trial.epochs, trial.updates_per_epoch
-
-    for _, each in itertools.groupby(sorted(trials, key=alike), key=alike):
-        group = tuple(each)
-        for start in range(0, len(group), most):
-            yield group[start : start + most]
+def _groups(trials: Sequence[Trial], most: int) -> Iterator[Sequence[Trial]]:
+    """As many at a time as fit."""
+    for start in range(0, len(trials), most):
+        yield trials[start : start + most]

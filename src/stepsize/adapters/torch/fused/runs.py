@@ -12,7 +12,7 @@ import torch
 from stepsize.adapters.torch import random_state
 from stepsize.adapters.torch.fused.alike import why_not_alike
 from stepsize.adapters.torch.fused.streams import Stream
-from stepsize.adapters.torch.fused.together import Logged, Tell, Together
+from stepsize.adapters.torch.fused.together import Logged, Tell, TogetherTraining
 from stepsize.adapters.torch.trials import checkpoint
 from stepsize.adapters.torch.trials.fresh_task import fresh_task
 from stepsize.adapters.torch.trials.interrupts import Interrupts
@@ -54,28 +54,36 @@ def train_together(
 
     Raises:
         TaskError: the task cannot be made, or an epoch was short of batches.
+        MemoryError: so many do not fit.
         KeyboardInterrupt, SystemExit: after a checkpoint of every run; they are ``interrupted``.
         Exception: whatever the task's code raises. The runs that are not over are still leased, and
             can be made one by one.
     """
     tell = Tell(watch or (lambda place, evaluation: None), over or (lambda place: None))
     runs = [Logged(*each) for each in zip(itertools.count(), trials, leases)]
+    no_room = ""
     back = random_state.remember()
     try:
         with torch.inference_mode(mode=False), torch.enable_grad():
             for group, contents in _stacks(runs, recipe):
-                _make(
-                    Together(
-                        group,
-                        contents,
-                        recipe,
-                        tell,
-                        compiled=compiled,
-                        checkpoint_seconds=checkpoint_seconds,
-                    )
+                together = TogetherTraining(
+                    group, recipe, tell, compiled=compiled, checkpoint_seconds=checkpoint_seconds
                 )
+                _make(together, contents)
+    except RuntimeError as error:
+        if not _out_of_memory(error):
+            raise
+        no_room = str(error)
     finally:
         back()
+    if no_room:
+        raise MemoryError(no_room)  # without the error, which holds on to the copies
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    """Whether there was no room, on any device; torch has no class of its own for the CPU."""
+    text = str(error).lower()
+    return "out of memory" in text or "can't allocate memory" in text
 
 
 def _stacks(
@@ -128,11 +136,12 @@ def _content(run: Logged) -> Any:
         return None
 
 
-def _make(together: Together) -> None:
+def _make(together: TogetherTraining, contents: list[Any] | None) -> None:
     """Train to the end, whatever it is."""
     interrupts = Interrupts()
     try:
         with interrupts:
+            together.begin(contents)
             together.run(interrupts)
     except (KeyboardInterrupt, SystemExit) as stopped:
         if isinstance(stopped, SystemExit) and stopped.code != 128 + signal.SIGTERM:

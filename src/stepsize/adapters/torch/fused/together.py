@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, final
 
 import torch
 
+from stepsize.adapters.torch import random_state
 from stepsize.adapters.torch.fused.evaluation import evaluated
 from stepsize.adapters.torch.fused.stack import Stack
 from stepsize.adapters.torch.fused.strand import Strand
@@ -60,14 +61,13 @@ class Logged:
 
 
 @final
-class Together:
+class TogetherTraining:
     """The training of several runs that stand at the same update.
 
     Making one makes the seeds' tasks, and seeds the global random generators.
 
     Args:
         runs: at least one; of one task, recipe and length.
-        contents: of the checkpoints that they go on from; None for runs at their beginning.
         recipe: how an update is made.
         tell: who is told.
         compiled: compile the update.
@@ -77,7 +77,6 @@ class Together:
     def __init__(
         self,
         runs: Sequence[Logged],
-        contents: Sequence[dict[str, Any]] | None,
         recipe: Recipe,
         tell: Tell,
         *,
@@ -108,12 +107,35 @@ class Together:
         self._unread: list[tuple[list[float], torch.Tensor]] = []
         self._epoch = self._done = 0
         self._settled = True  # between two updates
-        self._begin(contents)
+        self._told = False  # that a checkpoint could not be written
 
     @property
     def updates(self) -> int:
         """Updates that each run has made."""
         return self._epoch * self._first.updates_per_epoch + self._done
+
+    def begin(self, contents: Sequence[dict[str, Any]] | None) -> None:
+        """Begin all runs, or go on from the contents of their checkpoints."""
+        standing = self._standing()
+        if contents is None:
+            for _, run in standing:
+                run.lease.rewind(0)
+                told = facts(self._strand(run).task, run.trial.updates_per_epoch)
+                run.lease.facts(**told, engine="fused")
+                run.lease.event("started", f"{run.trial.updates} updates, fused with others")
+            return
+        self._epoch, self._done = contents[0]["epoch"], contents[0]["done"]
+        for seed, strand in self._strands.items():  # one after the other: it sets global generators
+            for (copy, run), content in zip(standing, contents, strict=True):
+                if run.trial.seed == seed:
+                    strand.training.resume(content, on_change="ignore")
+                    self._stack.scoop(copy)
+                    run.losses = content["losses"].tolist()
+                    last = content
+            strand.replay(last)
+        for _, run in standing:
+            run.lease.rewind(self.updates)
+            run.lease.event("resumed", f"after {self.updates} updates, fused with others")
 
     def run(self, interrupts: Interrupts) -> None:
         """Train to the end; each run is finished when it is."""
@@ -145,7 +167,9 @@ class Together:
                 try:
                     checkpoint.save_checkpoint(run.lease.checkpoint, run.trial.key, content)
                 except (OSError, RuntimeError) as error:
-                    run.lease.event("checkpoint", f"could not be written: {error}")
+                    if not self._told:
+                        run.lease.event("checkpoint", f"could not be written: {error}")
+                    self._told = True
         now = time.monotonic()
         wait = max(self._checkpoint_seconds, CHECKPOINT_SHARE * (now - began))
         self._next_checkpoint = now + wait
@@ -160,33 +184,6 @@ class Together:
         """Let go of the loaders and their worker processes."""
         for strand in self._strands.values():
             strand.training.close()
-
-    # -- the beginning ------------------------------------------------------------------------
-
-    def _begin(self, contents: Sequence[dict[str, Any]] | None) -> None:
-        if contents is None:
-            for _, run in self._standing():
-                run.lease.rewind(0)
-                told = facts(self._strand(run).task, run.trial.updates_per_epoch)
-                run.lease.facts(**told, engine="fused")
-                run.lease.event("started", f"{run.trial.updates} updates, fused with others")
-            return
-        for (copy, run), content in zip(self._standing(), contents, strict=True):
-            self._strand(run).training.resume(content, on_change="ignore")
-            self._stack.scoop(copy)
-            run.losses = content["losses"].tolist()
-        self._epoch, self._done = contents[0]["epoch"], contents[0]["done"]
-        for seed, strand in self._strands.items():
-            strand.replay(
-                next(
-                    content
-                    for (_, run), content in zip(self._standing(), contents, strict=True)
-                    if run.trial.seed == seed
-                )
-            )
-        for _, run in self._standing():
-            run.lease.rewind(self.updates)
-            run.lease.event("resumed", f"after {self.updates} updates, fused with others")
 
     # -- updates ------------------------------------------------------------------------------
 
@@ -241,7 +238,8 @@ class Together:
             with self._losing(copy):
                 run.lease.facts(batches=self._strand(run).training.batches.digest)
                 run.lease.evaluate(evaluation)
-                self._tell.watch(run.place, evaluation)
+                with random_state.kept():
+                    self._tell.watch(run.place, evaluation)
                 if self.updates == self._first.updates and not math.isfinite(found["val_loss"]):
                     error = "the validation loss was not finite at the end"
                     self._diverged(copy, run, error)
@@ -283,7 +281,8 @@ class Together:
         run, self._copies[copy] = self._copies[copy], None
         self._stack.freeze(copy)
         if run is not None:
-            self._tell.over(run.place)
+            with random_state.kept():
+                self._tell.over(run.place)
 
     @contextlib.contextmanager
     def _losing(self, copy: int) -> Iterator[None]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -153,16 +152,7 @@ class LoggedTraining:
         self._losses = []
         self._settled = True
         if watch is not None:
-            with _random_states_kept():
+            with random_state.kept():
                 watch(evaluation)
         if self.updates == self.trial.updates and not math.isfinite(values["val_loss"]):
             raise Diverged("the validation loss was not finite at the end")
-
-
-@contextlib.contextmanager
-def _random_states_kept() -> Iterator[None]:
-    back = random_state.remember()
-    try:
-        yield
-    finally:
-        back()
