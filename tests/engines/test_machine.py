@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepsize.engines.machine import sizes, usable_cores
+from stepsize.engines.machine import resident_bytes, sizes, usable_cores
 from stepsize.errors import InputError
 
 MANY = 1000
@@ -77,3 +77,11 @@ def test_a_containers_quota_counts(many_cores, tmp_path, files, cores):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     assert usable_cores(tmp_path) == cores
+
+
+def test_the_memory_that_a_process_fills(tmp_path):
+    assert resident_bytes(tmp_path) == 0
+    status = tmp_path / "proc" / "self" / "status"
+    status.parent.mkdir(parents=True)
+    status.write_text("Name:\tpython\nVmHWM:\t 400 kB\nVmRSS:\t 300 kB\n")
+    assert resident_bytes(tmp_path) == 300 * 1024

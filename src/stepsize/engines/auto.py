@@ -15,6 +15,8 @@ SHORT_SECONDS = 10.0
 START_SECONDS = 6.0
 #: Two processes on two cores get in each other's way a little: caches, memory.
 SHARED = 1.05
+#: Measuring may take this part of what the work itself would take, one after the other.
+MEASURING = 0.05
 #: Compiling takes about so long, and has to be worth it twenty times over before it is tried.
 COMPILE_SECONDS = 15.0
 #: An engine whose numbers are not those of a serial run to the last bit must be quicker by this.
@@ -31,12 +33,18 @@ class Work:
         updates: of each.
         at_once: how many of them can be trained at the same time; at most ``trainings``.
         evaluations: of each.
+        evaluation_batches: of each evaluation, the first so many; None for all.
+        seeds: of those that can be trained at the same time, how many different ones.
+        alone: the part of the work beside which there is nothing else to do.
     """
 
     trainings: int
     updates: int
     at_once: int
     evaluations: int = 0
+    evaluation_batches: int | None = None
+    seeds: int = 1
+    alone: float = 0.0
 
 
 class Beat(NamedTuple):
@@ -66,19 +74,19 @@ class Pace:
 
     Attributes:
         serial: as it is.
-        single: with one thread of the processor, as in a worker process.
+        apart: with the threads that a worker process has.
         fused: with its copies, each one's share.
         compiled: the same when it is compiled.
-        cores: of the processor, that may be used.
+        workers: processes that cores and memory are enough for.
         copies: that fit into the memory at once.
         why_not: why engines cannot be used, by their names.
     """
 
     serial: Beat
-    single: Beat
+    apart: Beat
     fused: Beat = NEVER
     compiled: Beat = NEVER
-    cores: int = 1
+    workers: int = 1
     copies: int = 1
     why_not: Mapping[str, str] = field(default_factory=dict)
 
@@ -105,7 +113,7 @@ class Decision:
 
 def is_short(work: Work, serial: Beat) -> bool:
     """Whether the work is done before another engine would have been looked at."""
-    return work.trainings * serial.training(work) < SHORT_SECONDS or work.at_once < 2
+    return work.at_once < 2 or work.trainings * serial.training(work) < SHORT_SECONDS
 
 
 def worth_compiling(work: Work, pace: Pace) -> bool:
@@ -115,31 +123,49 @@ def worth_compiling(work: Work, pace: Pace) -> bool:
     uncompiled, arithmetic fills the processor already, and a compiler does not change that much.
     """
     rest = min(expected(work, pace).values())
-    return rest > 20.0 * COMPILE_SECONDS and pace.fused.update < pace.single.update
+    return rest > 20.0 * COMPILE_SECONDS and pace.fused.update < pace.apart.update
 
 
 def expected(work: Work, pace: Pace) -> dict[str, float]:
     """Seconds that each engine will take.
 
-    >>> seconds = expected(Work(16, 1000, 16), Pace(Beat(0.01), Beat(0.01), cores=2))
+    >>> seconds = expected(Work(16, 1000, 16), Pace(Beat(0.01), Beat(0.01), workers=2))
     >>> {name: round(value) for name, value in seconds.items()}
     {'serial': 160, 'processes': 90}
     """
-    seconds = {"serial": work.trainings * pace.serial.training(work)}
-    workers = min(pace.cores, work.at_once)
+
+    def all_of(alone: float, together: float) -> float:
+        """All trainings: what is made with others, and what is not."""
+        return work.alone * work.trainings * alone + (1.0 - work.alone) * together
+
+    serial = pace.serial.training(work)
+    seconds = {"serial": work.trainings * serial}
+    workers = workers_for(work, pace)
     if workers > 1 and "processes" not in pace.why_not:
+        apart = pace.apart.training(work) * SHARED
         rounds = math.ceil(work.trainings / workers)
-        seconds["processes"] = START_SECONDS + rounds * pace.single.training(work) * SHARED
+        seconds["processes"] = START_SECONDS + all_of(apart, rounds * apart)
+    starts = {"fused": 0.0, "compiled": COMPILE_SECONDS * math.ceil(work.trainings / pace.copies)}
     for name, beat in (("fused", pace.fused), ("compiled", pace.compiled)):
         if math.isfinite(beat.update):
-            seconds[name] = work.trainings * beat.training(work)
+            together = work.trainings * beat.training(work)
+            seconds[name] = starts[name] + all_of(serial, together)
     return seconds
+
+
+def workers_for(work: Work, pace: Pace) -> int:
+    """How many worker processes the work would have.
+
+    >>> workers_for(Work(16, 1000, 3), Pace(Beat(0.01), Beat(0.01), workers=8))
+    3
+    """
+    return min(pace.workers, work.at_once)
 
 
 def decide(work: Work, pace: Pace) -> Decision:
     """The quickest engine; of those about as quick the one with the serial numbers.
 
-    >>> decide(Work(16, 1000, 16), Pace(Beat(0.01), Beat(0.01), cores=2)).engine
+    >>> decide(Work(16, 1000, 16), Pace(Beat(0.01), Beat(0.01), workers=2)).engine
     EngineChoice(name='processes', workers=2, address='')
     """
     seconds = expected(work, pace)
@@ -155,5 +181,5 @@ def decide(work: Work, pace: Pace) -> Decision:
     told = ", ".join(f"{name} {seconds[name]:.0f} s" for name in seconds)
     engine = EngineChoice("fused" if best == "compiled" else best)
     if best == "processes":
-        engine = EngineChoice("processes", workers=min(pace.cores, work.at_once))
+        engine = EngineChoice("processes", workers=workers_for(work, pace))
     return Decision(engine, f"expected: {told}", best == "compiled", pace.copies, seconds)

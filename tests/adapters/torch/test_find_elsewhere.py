@@ -12,13 +12,16 @@ from adapters.test_find import make_regression
 from torch import nn
 
 from stepsize import Geometric
-from stepsize.adapters.torch import Recipe, find
+from stepsize.adapters.torch import Recipe, find, find_engine
+from stepsize.adapters.torch.elsewhere import opening
 from stepsize.adapters.torch.elsewhere.sweeps import CrewSweeps
-from stepsize.engines import Outcome
+from stepsize.engines import EngineChoice, Outcome
+from stepsize.engines.auto import Decision
 from stepsize.engines.telling import set_say
-from stepsize.errors import InputError, RangeTestError
+from stepsize.errors import EngineError, InputError, RangeTestError
 from stepsize.finder import FindOptions
 from stepsize.finder import find as find_with
+from stepsize.rangetest import Rise
 from stepsize.tasks import LoadedTask, Task, load
 
 TASK = """
@@ -187,3 +190,49 @@ def test_a_task_that_cannot_be_sent_is_refused():
 
     with pytest.raises(InputError):
         find(make, repeats=2, engine="processes:2")
+
+
+class Broken(Desk):
+    """No worker ever comes up."""
+
+    def wait(self, seconds=None):
+        raise EngineError("No worker process can be started")
+
+
+@pytest.mark.parametrize("workers", [Desk, Broken])
+def test_auto_goes_on_here_where_no_worker_comes_up(monkeypatch, workers):
+    options = {"repeats": 2, "max_updates": 5}
+    serial = find("digits", engine="serial", **options)
+    decision = Decision(EngineChoice("processes", 2), "expected: little")
+    monkeypatch.setattr(find_engine, "choose", lambda *given, **options: decision)
+    monkeypatch.setattr(opening, "crew_of", lambda engine: workers())
+    found = find("digits", engine="auto", **options)
+    assert found.repeats == serial.repeats
+    if workers is Desk:
+        assert found.settings["engine"] == "processes:2"
+        assert found.notes == serial.notes
+    else:
+        assert found.settings["engine"] == "serial"
+        assert [note for note in found.notes if "No worker process can be started" in note]
+        with pytest.raises(EngineError):
+            find("digits", engine="processes:2", **options)
+
+
+def test_what_a_search_is_has_to_be_sent_too(monkeypatch):
+    """Under auto worker processes are not offered then."""
+    asked = []
+
+    def choose(*given, sendable):
+        asked.append(sendable)
+        return Decision(EngineChoice("serial"), "expected: little")
+
+    class Locked(Rise):
+        def __reduce__(self):
+            raise TypeError("on purpose")
+
+    monkeypatch.setattr(find_engine, "choose", choose)
+    for stop in (Rise(), Locked()):
+        find("digits", repeats=2, max_updates=5, stop=stop)
+    asked[0]()
+    with pytest.raises(InputError, match="on purpose"):
+        asked[1]()

@@ -8,7 +8,11 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from stepsize import Geometric
-from stepsize.adapters.torch import Recipe, distributed, find
+from stepsize.adapters.torch import Recipe, distributed, find, find_engine
+from stepsize.adapters.torch.fused import Stack, UnevenGradientsError, sweeps
+from stepsize.adapters.torch.fused.sweeps import FusedSweeps
+from stepsize.engines import EngineChoice
+from stepsize.engines.auto import Decision
 from stepsize.errors import InputError, RangeTestError
 from stepsize.tasks import Task
 
@@ -122,6 +126,31 @@ def test_repeats_that_are_identical_count_once(middle):
     assert fused.notes == serial.notes
 
 
+@pytest.mark.parametrize(("together", "repeats"), [(2, 5), (3, 4), (7, 9)])
+def test_identical_repeats_count_once_however_many_are_made_together(
+    monkeypatch, together, repeats
+):
+    monkeypatch.setattr(FusedSweeps, "together", together)
+    options = {"ladder": SHORT, "repeats": repeats, "engine": "fused"}
+    found = find(lambda seed: make_small(0, nn.BatchNorm1d(16)), **options)
+    assert len(found.repeats) == 1
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_updates_are_compiled_where_that_was_chosen(monkeypatch, compiled):
+    made = []
+
+    def stack(*given, **options):
+        made.append(options["compiled"])
+        return Stack(*given, compiled=False)
+
+    decision = Decision(EngineChoice("fused"), "asked for", compiled=compiled, copies=2)
+    monkeypatch.setattr(sweeps, "Stack", stack)
+    monkeypatch.setattr(find_engine, "choose", lambda *given, **options: decision)
+    assert find(make_shuffled, ladder=SHORT, repeats=2).settings["engine"] == "fused"
+    assert made == [compiled]
+
+
 def test_every_point_is_told():
     told = []
     result = find(
@@ -203,6 +232,32 @@ def test_what_else_depends_on_the_seed_is_not_fused(task):
     serial, asked = both(task, ladder=SHORT, repeats=2, max_updates=20)
     assert asked.settings["engine"] == "serial"
     assert asked.repeats == serial.repeats
+
+
+def test_a_later_repeat_that_differs_is_made_by_itself():
+    def make(seed):
+        return scaled(seed) if seed == 4 else make_shuffled(seed)
+
+    serial, fused = both(make, ladder=SHORT, repeats=6, max_updates=20)
+    assert_alike(fused, serial)
+
+
+class Uneven(Stack):
+    """Other parameters get gradients in the eleventh update."""
+
+    made = 0
+
+    def update(self, rates):
+        self.made += 1
+        if self.made > 10:
+            raise UnevenGradientsError
+        return super().update(rates)
+
+
+def test_what_shows_on_the_way_is_made_by_itself(monkeypatch):
+    monkeypatch.setattr(sweeps, "Stack", Uneven)
+    serial, found = both(make_dropout, ladder=SHORT, repeats=3, max_updates=30)
+    assert found.repeats == serial.repeats
 
 
 def test_a_single_repeat_is_swept_here():

@@ -9,7 +9,13 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import stepsize as ss  # noqa: E402
-from stepsize.errors import InputError  # noqa: E402
+from stepsize.adapters.torch import tune_engine  # noqa: E402
+from stepsize.adapters.torch.elsewhere import opening  # noqa: E402
+from stepsize.adapters.torch.fused import arm_stack  # noqa: E402
+from stepsize.adapters.torch.fused.arms import LEAST_TOGETHER  # noqa: E402
+from stepsize.engines import EngineChoice  # noqa: E402
+from stepsize.engines.auto import Decision  # noqa: E402
+from stepsize.errors import EngineError, InputError  # noqa: E402
 
 SOURCE = """
     import os, pathlib, signal
@@ -117,3 +123,62 @@ def test_what_cannot_be_fused_is_said():
 def test_engines_that_there_are_not(task, engine):
     with pytest.raises(InputError, match=str(engine)):
         ss.tune(task, 20, engine=engine)
+
+
+class Broken:
+    """A crew of which no worker ever comes up."""
+
+    workers, closed = 2, False
+
+    def submit(self, call, hear=None):
+        return 1
+
+    def wait(self, seconds=None):
+        raise EngineError("No worker process can be started")
+
+    def interrupt(self):
+        pass
+
+    def close(self):
+        self.closed = True
+
+
+def test_auto_goes_on_here_where_no_worker_comes_up(monkeypatch, task):
+    crew = Broken()
+    decision = Decision(EngineChoice("processes", 2), "expected: little")
+    monkeypatch.setattr(tune_engine, "choose", lambda *given, **options: decision)
+    monkeypatch.setattr(opening, "crew_of", lambda engine: crew)
+    serial, answer = (ss.tune(task, 20, engine=engine) for engine in ("serial", "auto"))
+    assert crew.closed
+    assert answer.settings["engine"] == "serial"
+    (note,) = set(answer.notes) - set(serial.notes)
+    assert "No worker process can be started" in note
+    with pytest.raises(EngineError):
+        ss.tune(task, 20, engine="processes:2")
+
+
+def test_a_race_is_described_as_it_is(monkeypatch, task):
+    """Its updates and evaluations come to the budget, its arms to a stack, which is compiled."""
+    asked = []
+
+    def choose(engine, loaded, recipe, work, seed, *, sendable):
+        asked.append(work)
+        sendable()
+        return Decision(EngineChoice("fused"), "asked for", compiled=True, copies=8)
+
+    monkeypatch.setattr(tune_engine, "choose", choose)
+    made = []
+    stack = arm_stack.Stack
+
+    def stack_of(streams, copies, recipe, *, compiled):
+        made.append(compiled)
+        return stack(streams, copies, recipe)
+
+    monkeypatch.setattr(arm_stack, "Stack", stack_of)
+    answer = ss.tune(task, 20, engine="fused")
+    (work,) = asked
+    readings = sum(len(arm.readings) for arm in answer.evidence)
+    assert work.trainings * work.evaluations == pytest.approx(readings, rel=0.3)
+    assert work.trainings * work.updates == pytest.approx(answer.cost.updates, rel=0.2)
+    assert LEAST_TOGETHER <= work.at_once <= work.trainings
+    assert made == [True] * len(made) != []

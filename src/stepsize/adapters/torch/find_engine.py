@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import NamedTuple
 
-from stepsize.adapters.torch.elsewhere.sweeps import CrewSweeps
-from stepsize.adapters.torch.engine.choose import choose
+from stepsize.adapters.torch.elsewhere.opening import opened
+from stepsize.adapters.torch.elsewhere.sweeps import CrewSweeps, order_of
+from stepsize.adapters.torch.engine.choose import choose, note_of
 from stepsize.adapters.torch.fused.sweeps import FusedSweeps
 from stepsize.adapters.torch.repeats import Repeats
 from stepsize.engines import EngineChoice
-from stepsize.engines.auto import Work
-from stepsize.engines.opening import crew_of
+from stepsize.engines.auto import Decision, Work
 from stepsize.finder import FindOptions, OneByOne, Sweeps
+from stepsize.tasks.packing import packed
 from stepsize.tasks.sending import definition_of
 
 
-class Chosen(NamedTuple):
+class ChosenSweeps(NamedTuple):
     """What makes the range tests.
 
     Attributes:
@@ -32,35 +33,48 @@ class Chosen(NamedTuple):
 
 
 @contextmanager
-def sweeps_of(repeats: Repeats, asked: EngineChoice) -> Iterator[Chosen]:
+def sweeps_of(repeats: Repeats, asked: EngineChoice) -> Iterator[ChosenSweeps]:
     """What makes the range tests of ``repeats`` on the engine ``asked`` for.
 
-    A single repeat is made here, whatever is asked for. So are repeats that cannot be fused.
+    A single repeat is made here, whatever is asked for. Repeats that cannot be fused are made as
+    ``auto`` would have them made.
 
     Raises:
         InputError: a task that cannot be sent.
     """
+    search = repeats.search
     serial = OneByOne(repeats.probe)
-    if asked.name == "auto":
-        search = repeats.search
-        work = _work(search)
-        asked = choose(asked, repeats.loaded, repeats.recipe, work, search.seed).engine
-    if repeats.search.repeats == 1 or asked.name == "serial":
-        yield Chosen(serial, EngineChoice("serial"))
-    elif asked.name == "fused":
-        fused = FusedSweeps(repeats.probe, repeats.recipe)
-        if reason := fused.why_not():
-            note = f"The repeats were made one after the other, for they cannot be fused: {reason}."
-            yield Chosen(serial, EngineChoice("serial"), (note,))
-        else:
-            yield Chosen(fused, asked)
+    if search.repeats == 1:
+        yield ChosenSweeps(serial, EngineChoice("serial"))
+        return
+    decision = _decision(repeats, asked)
+    engine, notes = decision.engine, note_of(asked, decision)
+    if engine.name == "serial":
+        yield ChosenSweeps(serial, engine, notes)
+    elif engine.name == "fused":
+        fused = FusedSweeps(repeats.probe, repeats.recipe, compiled=decision.compiled)
+        yield ChosenSweeps(fused, engine, notes)
     else:
         definition = definition_of(repeats.loaded)  # before any worker is started
-        with closing(crew_of(asked)) as crew:
-            yield Chosen(CrewSweeps(crew, definition, repeats.recipe), asked)
+        with opened(engine, definition, tried=engine != asked) as workers:
+            crew = workers.crew
+            sweeps = serial if crew is None else CrewSweeps(crew, definition, repeats.recipe)
+            yield ChosenSweeps(sweeps, workers.engine, (*notes, *workers.notes))
+
+
+def _decision(repeats: Repeats, asked: EngineChoice) -> Decision:
+    """The engine for a search."""
+    search, recipe = repeats.search, repeats.recipe
+
+    def send() -> object:
+        definition = definition_of(repeats.loaded)
+        return packed(order_of(definition, 0, search, recipe), "what a search is")
+
+    return choose(asked, repeats.loaded, recipe, _work(search), search.seed, sendable=send)
 
 
 def _work(search: FindOptions) -> Work:
-    """What the repeats come to."""
+    """What the repeats come to; each has a seed of its own."""
     updates = sum(rung.updates for rung in search.ladder.rungs())
-    return Work(search.repeats, updates, search.repeats)
+    most = updates if search.max_updates is None else min(updates, search.max_updates)
+    return Work(search.repeats, most, search.repeats, seeds=search.repeats)

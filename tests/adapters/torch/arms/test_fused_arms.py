@@ -9,7 +9,7 @@ from adapters.torch.trials import batches, maker
 
 from stepsize.adapters.torch import Recipe
 from stepsize.adapters.torch.arms import TorchArmTrainer
-from stepsize.adapters.torch.fused import arm_stack
+from stepsize.adapters.torch.fused import UnevenGradientsError, arm_stack
 from stepsize.adapters.torch.fused.arms import FusedArmTrainer
 from stepsize.errors import InputError, TaskError
 from stepsize.schedules import Function, parse
@@ -61,11 +61,12 @@ class Counted:
     """How many arms each stack is made for."""
 
     def __init__(self, monkeypatch):
-        self.sizes = []
+        self.sizes, self.streams = [], []
         made = arm_stack.Stack
 
         def stack(streams, copies, recipe, **options):
             self.sizes.append(len(copies))
+            self.streams += streams
             return made(streams, copies, recipe, **options)
 
         monkeypatch.setattr(arm_stack, "Stack", stack)
@@ -125,6 +126,35 @@ def test_every_recipe(recipe, stacks):
         near(reading, other, close) if recipe.autocast is None else None
         assert reading.val_loss == pytest.approx(other.val_loss, rel=close)
     assert stacks == [3]
+
+
+def test_what_was_compiled_for_a_vessel_is_found_again(monkeypatch):
+    """By the stream that its stacks share; each stack is another."""
+    counted = Counted(monkeypatch)
+    with FusedArmTrainer(LoadedTask("mine", maker("batch norm")), EPOCHS) as trainer:
+        race(trainer)
+        first, second = counted.streams
+        assert first is second
+        readings(trainer, [(entry_of(text, seed=1), 2) for text in SCHEDULES])
+    assert counted.streams[-1] is not first
+
+
+def test_what_cannot_go_on_together_goes_on_alone(monkeypatch):
+    """At the price of a serial race: what the stack had made is not counted."""
+    update = arm_stack.Stack.update
+    made = []
+
+    def uneven(stack, rates):
+        if len(rates) < 3:  # a trial's
+            return update(stack, rates)
+        made.append(rates)
+        if len(made) == 4:
+            raise UnevenGradientsError
+        return update(stack, rates)
+
+    monkeypatch.setattr(arm_stack.Stack, "update", uneven)
+    assert check(maker("dropout")) == ""
+    assert len(made) == 4  # and no other stack afterwards
 
 
 def test_accumulated_gradients(stacks):

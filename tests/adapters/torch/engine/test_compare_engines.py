@@ -3,7 +3,7 @@
 import pytest
 
 import stepsize as ss
-from stepsize.adapters.torch.engine import pace, run_engine
+from stepsize.adapters.torch.engine import bench, run_engine
 from stepsize.adapters.torch.fused.runs import train_together
 from stepsize.comparison import Watcher
 from stepsize.engines import auto
@@ -68,7 +68,7 @@ def test_as_many_at_a_time_as_fit(tmp_path, monkeypatch):
         sizes.append(len(trials))
         train_together(trials, leases, **options)
 
-    monkeypatch.setattr(pace, "most_copies", lambda stream, recipe: 4)
+    monkeypatch.setattr(bench, "most_copies", lambda stream, recipe, seeds: 4)
     monkeypatch.setattr(run_engine, "train_together", counted)
     result, _ = compared(tmp_path, "fused")
     assert sizes == [4, 2]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from adapters.torch.fused import family
 
-from stepsize.adapters.torch.fused import Stack, evaluated
+from stepsize.adapters.torch.fused import Stack, evaluated, evaluation
 from stepsize.adapters.torch.trials import evaluate
 from stepsize.adapters.torch.update import Recipe
 from stepsize.errors import TaskError
@@ -87,3 +87,71 @@ def test_no_batch_at_all_is_an_error():
     stack = Stack([training.stream()], [0] * 2, Recipe())
     with pytest.raises(TaskError):
         evaluated(stack, task, [], Recipe(), "val_")
+
+
+def count(monkeypatch, name, change=lambda values: values):
+    """How often one of the two ways has been gone; its values may be changed."""
+    way, gone = getattr(evaluation, name), []
+
+    def counted(*given):
+        gone.append(given)
+        return change(way(*given))
+
+    monkeypatch.setattr(evaluation, name, counted)
+    return gone
+
+
+def trained(make, metrics, rates=RATES):
+    training, task = task_of(make, metrics)
+    stack = Stack([training.stream()], [0] * 3, Recipe())
+    family.losses_of(stack, rates, 3)
+    return stack, task
+
+
+EXAMPLES = 4 * 8 + 3
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "times"),
+    [
+        ("val_accuracy", 1 / EXAMPLES, 1),
+        ("val_accuracy", 5 / EXAMPLES, 3),
+        ("val_per_cent", 100 / EXAMPLES, 1),
+        ("val_margin", 1e-3, 3),
+        ("val_loss", 1e-3, 3),
+    ],
+)
+def test_an_example_on_the_edge_does_not_cost_the_quick_way(monkeypatch, name, change, times):
+    def flipped(given):
+        values, examples = given
+        values[1][name] += change
+        return values, examples
+
+    metrics = {
+        "accuracy": accuracy,
+        "per_cent": lambda model, batch: 100 * accuracy(model, batch),
+        "margin": lambda model, batch: model(batch["x"]).max(1).values.mean(),
+    }
+    stack, task = trained(family.mlp, metrics)
+    count(monkeypatch, "_all_at_once", flipped)
+    slow = count(monkeypatch, "_one_by_one")
+    for _ in range(3):
+        evaluated(stack, task, task.val, Recipe(), "val_")
+    assert len(slow) == times
+
+
+@pytest.mark.parametrize("settle", [False, True])
+def test_copies_that_are_alike_settle_nothing_unless_that_is_wanted(monkeypatch, settle):
+    stack, task = trained(family.mlp, {"accuracy": accuracy}, [1e-3] * 3)
+    slow = count(monkeypatch, "_one_by_one")
+    for _ in range(3):
+        evaluated(stack, task, task.val, Recipe(), "val_", settle=settle)
+    assert len(slow) == (1 if settle else 3)
+
+
+def test_copies_that_are_nearly_alike_settle_nothing(monkeypatch):
+    stack, task = trained(family.mlp, {}, [1e-7, 2e-7, 3e-7])
+    slow = count(monkeypatch, "_one_by_one")
+    for _ in range(2):
+        evaluated(stack, task, task.val, Recipe(), "val_")
+    assert len(slow) == 2

@@ -23,7 +23,9 @@ def test_what_a_copy_needs_is_what_it_is_made_of():
     for name, states in (("sgd", 0), ("nesterov", 1), ("adamw", 2), ("adam", 3)):
         found = need(family.mlp, name)
         assert (found.weights, found.gradients, found.state) == (weights, weights, states * weights)
-        assert found.copy == (2 + 2 * states + 1) * weights + 2 * found.activations
+        assert found.step == (weights if name in ("adamw", "adam") else 0)
+        assert found.copy == (2 + 2 * states + 1) * weights + found.step + 2 * found.activations
+    assert need(family.mlp, "nadam").step == weights
     assert need(family.frozen, "sgd").gradients < need(family.frozen, "sgd").weights
     assert need(family.cnn, "sgd").buffers == 4 * 8 + 8
 
@@ -45,6 +47,15 @@ def test_as_many_as_fit_and_never_none(monkeypatch):
         assert most_copies(training.stream(), Recipe()) == copies
     monkeypatch.setattr(memory, "available", lambda device: 0.0)
     assert most_copies(training.stream(), Recipe()) == 1
+
+
+def test_each_stream_takes_room_of_its_own(monkeypatch):
+    training = family.Training(family.mlp, family.OPTIMIZERS["adam"])
+    one = memory.bytes_of(training.stream(), Recipe())
+    for copies, streams in ((1, 2), (3, 3), (3, 9), (8, 3)):
+        need = copies * (one.copy + one.batch) + min(copies, streams) * one.stream
+        monkeypatch.setattr(memory, "available", lambda device, need=need: need / memory.FILLED + 1)
+        assert most_copies(training.stream(), Recipe(), streams) == copies
 
 
 def test_the_limit_of_a_container_counts(tmp_path, monkeypatch):

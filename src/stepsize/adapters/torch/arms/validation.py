@@ -36,7 +36,7 @@ class Validation:
         """The mean loss; nothing is left behind."""
         assert task.val is not None  # checked when it was made
         judged = replace(task, metrics={})
-        batches = task.val if self.batches is None else _First(task.val, self.batches)
+        batches = task.val if self.batches is None else FirstBatches(task.val, self.batches)
         return evaluate(judged, batches, recipe, "val_")["val_loss"]
 
 
@@ -71,9 +71,10 @@ def validation_of(task: Task, recipe: Recipe, most_updates: float) -> Validation
     return Validation(None, total)
 
 
+@final
 @dataclass(frozen=True)
-class _First:
-    """The first batches of a loader."""
+class FirstBatches:
+    """The first batches of a loader, each time it is iterated."""
 
     loader: Iterable[Any]
     count: int

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, final
 
+from stepsize.adapters.torch import threads
 from stepsize.adapters.torch.arms import aside
 from stepsize.adapters.torch.arms.arm_trainer import TorchArmTrainer
 from stepsize.adapters.torch.arms.stands import Stand
@@ -140,8 +141,10 @@ def _trainer(setting: ArmSetting) -> TorchArmTrainer:
     if trainer is None:
         while len(_trainers) >= MOST_TRAINERS:
             _trainers.pop(next(iter(_trainers))).close()
+        with threads.making():
+            loaded = setting.definition.load()
         trainer = TorchArmTrainer(
-            setting.definition.load(),
+            loaded,
             setting.epochs,
             recipe=setting.recipe,
             evaluation_share=setting.evaluation_share,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
-from stepsize.adapters.torch import random_state
+from stepsize.adapters.torch import random_state, threads
 from stepsize.adapters.torch.elsewhere.numerics import Numerics
 from stepsize.adapters.torch.prospect import prospect
 from stepsize.adapters.torch.setting import describe_recipe
@@ -22,8 +22,8 @@ from stepsize.tasks import LoadedTask
 from stepsize.tasks.packing import packed, unpacked
 from stepsize.tasks.sending import TaskDefinition, definition_of
 
-#: The digests of tasks that this process has looked at, by definition and recipe.
-_sources: dict[tuple[TaskDefinition, str], str] = {}
+#: The digests of tasks that this process has looked at, by definition, recipe and settings.
+_sources: dict[tuple[TaskDefinition, str, Numerics], str] = {}
 
 
 @final
@@ -62,9 +62,10 @@ class RunOrder:
         self.numerics.apply()
         vars(sys.modules["__main__"]).update(unpacked(self.functions))
         recipe: Mapping[str, Any] = describe_recipe(self.recipe)
-        loaded = self.definition.load()
-        if self.source:
-            self._check(loaded, str(recipe))
+        with threads.making():
+            loaded = self.definition.load()
+            if self.source:
+                self._check(loaded, str(recipe))
         return Trial(
             arm=self.arm,
             task=loaded,
@@ -78,7 +79,7 @@ class RunOrder:
 
     def _check(self, loaded: LoadedTask, recipe: str) -> None:
         """Refuse a task that differs here, once it was looked at."""
-        known = self.definition, recipe
+        known = self.definition, recipe, self.numerics
         if known not in _sources:
             back = random_state.remember()
             try:

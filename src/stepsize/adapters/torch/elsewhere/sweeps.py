@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
-from stepsize.adapters.torch import random_state
+from stepsize.adapters.torch import random_state, threads
 from stepsize.adapters.torch.elsewhere.numerics import Numerics
 from stepsize.adapters.torch.repeats import Repeats
 from stepsize.adapters.torch.update import Recipe
@@ -46,10 +46,21 @@ def sweep(order: SweepOrder) -> Curve:
     try:
         order.numerics.apply()
         watched = replace(order.search, on_point=_tell if order.told else None)
-        with Repeats(order.definition.load(), watched, order.recipe) as repeats:
+        with threads.making():
+            loaded = order.definition.load()
+        with Repeats(loaded, watched, order.recipe) as repeats:
             return swept(repeats.probe(order.repeat), watched)
     finally:
         back()
+
+
+def order_of(
+    definition: TaskDefinition, repeat: int, search: FindOptions, recipe: Recipe
+) -> SweepOrder:
+    """The order for a repeat of a search in this process."""
+    told = search.on_point is not None
+    sent = replace(search, on_point=None, clock=time.monotonic)
+    return SweepOrder(definition, repeat, sent, recipe, Numerics.here(), told)
 
 
 def _tell(lr: float, loss: float) -> None:
@@ -81,14 +92,9 @@ class CrewSweeps:
             EngineError: no worker is left.
             Exception: whatever a range test raises.
         """
-        on_point, numerics = options.on_point, Numerics.here()
-        search = replace(options, on_point=None, clock=time.monotonic)
-        told = on_point is not None
+        on_point = options.on_point
         calls = [
-            Call(
-                f"{__name__}:sweep",
-                (SweepOrder(self.definition, repeat, search, self.recipe, numerics, told),),
-            )
+            Call(f"{__name__}:sweep", (order_of(self.definition, repeat, options, self.recipe),))
             for repeat in repeats
         ]
         hear = None if on_point is None else lambda point: on_point(*point)

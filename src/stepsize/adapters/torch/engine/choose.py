@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import replace
 
 from stepsize.adapters.torch import distributed
@@ -27,12 +29,26 @@ def check_alone(asked: EngineChoice) -> None:
 
 
 def choose(
-    asked: EngineChoice, loaded: LoadedTask, recipe: Recipe, work: Work, seed: int = 0
+    asked: EngineChoice,
+    loaded: LoadedTask,
+    recipe: Recipe,
+    work: Work,
+    seed: int = 0,
+    *,
+    sendable: Callable[[], object] | None = None,
 ) -> Decision:
     """The engine for ``work``: the one asked for, or what a few measured updates speak for.
 
     ``fused`` is looked at before anything is trained: what cannot be fused goes the way that
     ``auto`` would take, and the reason says so.
+
+    Args:
+        asked: the engine that the user asked for.
+        loaded, recipe, seed: what is trained, how, and the first seed of it.
+        work: how much of it.
+        sendable: raises InputError where what is to be sent to worker processes cannot be: the
+            task, the recipe, schedules or stop rules. By default the task alone is tried. They are
+            then not offered.
 
     Raises:
         InputError: as :func:`check_alone`.
@@ -45,10 +61,25 @@ def choose(
     if work.at_once < 2:
         return Decision(EngineChoice("serial"), "one training")
     try:
-        pace = pace_of(loaded, recipe, work, seed, fused=asked.name == "fused")
+        fused = asked.name == "fused"
+        pace = pace_of(loaded, recipe, work, seed, fused=fused, sendable=sendable)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the training itself will tell it
-        return Decision(EngineChoice("serial"), f"a trial has raised {type(error).__name__}")
+        told = f"{type(error).__name__}: {error}".splitlines()[0]
+        return Decision(EngineChoice("serial"), f"a trial has raised {told}")
     return _measured(asked, work, pace)
+
+
+def note_of(asked: EngineChoice, decision: Decision) -> tuple[str, ...]:
+    """A sentence where another engine trains than the one that was asked for.
+
+    >>> note_of(EngineChoice("fused"), Decision(EngineChoice("serial"), "cannot be fused: no copy"))
+    ('Made by engine serial instead of fused: cannot be fused: no copy.',)
+    >>> note_of(EngineChoice("auto"), Decision(EngineChoice("serial"), "expected: serial 20 s"))
+    ()
+    """
+    if asked.name in ("auto", decision.engine.name):
+        return ()
+    return (f"Made by engine {decision.engine} instead of {asked}: {decision.reason}.",)
 
 
 def _measured(asked: EngineChoice, work: Work, pace: Pace) -> Decision:
@@ -58,4 +89,6 @@ def _measured(asked: EngineChoice, work: Work, pace: Pace) -> Decision:
         return decision
     if reason := pace.why_not.get("fused"):
         return replace(decision, reason=f"cannot be fused: {reason} ({decision.reason})")
-    return Decision(asked, "asked for", pace.compiled < pace.fused, pace.copies)
+    seconds = decision.seconds
+    compiled = seconds.get("compiled", math.inf) < seconds.get("fused", math.inf)
+    return Decision(asked, "asked for", compiled, pace.copies, seconds)

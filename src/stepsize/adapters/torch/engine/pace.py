@@ -2,42 +2,55 @@
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
-from typing import final
 
 import torch
 
 from stepsize.adapters.torch import random_state
-from stepsize.adapters.torch.batches import Batches
-from stepsize.adapters.torch.fused import Stack, Stream, evaluated, most_copies, why_not
-from stepsize.adapters.torch.made_task import made_task
+from stepsize.adapters.torch.engine.bench import Bench
+from stepsize.adapters.torch.fused.memory import FILLED, available
 from stepsize.adapters.torch.memento import Memento
-from stepsize.adapters.torch.setting import other_device, peek
-from stepsize.adapters.torch.trials import evaluate
-from stepsize.adapters.torch.update import Recipe, Update
-from stepsize.engines.auto import Beat, Pace, Work, is_short, worth_compiling
-from stepsize.engines.machine import usable_cores
+from stepsize.adapters.torch.update import Recipe, device_of
+from stepsize.engines.auto import (
+    MEASURING,
+    Pace,
+    Work,
+    expected,
+    is_short,
+    workers_for,
+    worth_compiling,
+)
+from stepsize.engines.machine import resident_bytes, sizes, usable_cores
 from stepsize.errors import InputError
 from stepsize.tasks import LoadedTask
 from stepsize.tasks.sending import definition_of
 
-#: Each thing is timed for about so long, and a few times at least.
-SECONDS = 0.3
-LEAST, MOST = 3, 50
-#: Batches that are drawn once and used over and over.
-BATCHES = 4
-
 
 def pace_of(
-    loaded: LoadedTask, recipe: Recipe, work: Work, seed: int = 0, *, fused: bool = False
+    loaded: LoadedTask,
+    recipe: Recipe,
+    work: Work,
+    seed: int = 0,
+    *,
+    fused: bool = False,
+    sendable: Callable[[], object] | None = None,
 ) -> Pace:
     """Measure what is worth measuring for ``work``, on a task made for it alone.
 
-    Short work is measured serially and no other way, unless ``fused`` says that this is wanted all
-    the same; compiling is tried where it may pay.
+    A glance tells whether the work is short. Then nothing else is looked at, unless ``fused`` says
+    that this is wanted all the same: then only whether it can be. Measuring takes about
+    :data:`~stepsize.engines.auto.MEASURING` of what the work takes serially, at most; compiling is
+    tried where it may pay.
+
+    Args:
+        loaded, recipe: what is trained, and how.
+        work: how much of it.
+        seed: the first one of the work.
+        fused: what cannot be fused has to be known.
+        sendable: raises InputError where what worker processes need cannot be sent to them; by
+            default the task itself is tried.
 
     Raises:
         TaskError: the task cannot be made.
@@ -47,88 +60,58 @@ def pace_of(
     scaler = Memento()
     scaler.add(recipe.scaler)
     try:
-        with torch.inference_mode(mode=False), torch.enable_grad():
-            bench = _Bench(loaded, recipe, work, seed)
-            serial = bench.serial(0.0)
-            if fused or not is_short(work, serial):
-                serial = bench.serial()
-            pace = Pace(serial, serial, cores=usable_cores())
-            return bench.measured(pace) if fused or not is_short(work, serial) else pace
+        with (
+            torch.inference_mode(mode=False),
+            torch.enable_grad(),
+            closing(Bench(loaded, recipe, work, seed)) as bench,
+        ):
+            serial = bench.glance()
+            pace = Pace(serial, serial)
+            short = is_short(work, serial)
+            if short and not fused:
+                return pace
+            bench.allow(MEASURING * expected(work, pace)["serial"])
+            reason = bench.why_not_fused()
+            pace = replace(pace, why_not={"fused": reason} if reason else {})
+            if not reason:
+                pace = replace(pace, copies=bench.copies())
+            return pace if short else _measured(bench, pace, sendable)
     finally:
         scaler.restore()
         back()
 
 
-@final
-class _Bench:
-    """A task whose updates are timed."""
-
-    def __init__(self, loaded: LoadedTask, recipe: Recipe, work: Work, seed: int) -> None:
-        self.loaded, self.recipe, self.work = loaded, recipe, work
-        self.task = made_task(loaded, seed, "measured")
-        self.task.model.train()
-        device = other_device(self.task.model)
-        source = Batches(peek(self.task.train, BATCHES * recipe.accumulate), device)
-        self.stream = Stream(self.task.model, self.task.optimizer, self.task.loss, source.next)
-        self.update = Update(self.task.model, self.task.optimizer, self.task.loss, source, recipe)
-
-    def serial(self, seconds: float = SECONDS) -> Beat:
-        """One training, as it is; timed for so long."""
-        update = _seconds(lambda: self.update().item(), seconds)
-        return Beat(update, self._evaluation(self._evaluate, seconds))
-
-    def single(self) -> Beat:
-        """One training with one thread."""
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            return self.serial()
-        finally:
-            torch.set_num_threads(threads)
-
-    def measured(self, pace: Pace) -> Pace:
-        """The other engines."""
-        why: dict[str, str] = {}
-        try:
-            definition_of(self.loaded)
-        except InputError as error:
-            why["processes"] = str(error)
-        if torch.get_num_threads() > 1 and "processes" not in why:
-            pace = replace(pace, single=self.single())
-        if reason := why_not(self.stream, self.recipe):
-            return replace(pace, why_not={**why, "fused": reason})
-        copies = min(self.work.at_once, most_copies(self.stream, self.recipe))
-        pace = replace(pace, fused=self.fused(copies), copies=copies, why_not=why)
-        if worth_compiling(self.work, pace):
-            pace = replace(pace, compiled=self.fused(copies, compiled=True))
-        return pace
-
-    def fused(self, copies: int, *, compiled: bool = False) -> Beat:
-        """The share of one copy in what all copies take."""
-        stack = Stack([self.stream], [0] * copies, self.recipe, compiled=compiled)
-        rates = [1e-6] * copies
-        update = _seconds(lambda: stack.update(rates).tolist())
-        evaluation = self._evaluation(lambda: self._evaluate_all(stack))
-        return Beat(update / copies, evaluation / copies)
-
-    def _evaluation(self, evaluation: Callable[[], object], seconds: float = SECONDS) -> float:
-        return _seconds(evaluation, seconds) if self.work.evaluations else 0.0
-
-    def _evaluate(self) -> object:
-        assert self.task.val is not None
-        return evaluate(self.task, self.task.val, self.recipe, "val_")
-
-    def _evaluate_all(self, stack: Stack) -> object:
-        assert self.task.val is not None
-        return evaluated(stack, self.task, self.task.val, self.recipe, "val_")
+def _measured(bench: Bench, pace: Pace, sendable: Callable[[], object] | None) -> Pace:
+    """The pace of each engine that can be used."""
+    serial = bench.serial()
+    pace = replace(pace, serial=serial, apart=serial)
+    workers, reason = _workers(bench, sendable or (lambda: definition_of(bench.loaded)))
+    if reason:
+        pace = replace(pace, why_not={**pace.why_not, "processes": reason})
+    else:
+        pace = replace(pace, workers=workers)
+        threads = sizes(workers_for(bench.work, pace)).threads
+        if threads != torch.get_num_threads():
+            pace = replace(pace, apart=bench.serial(threads))
+    if "fused" not in pace.why_not:
+        pace = replace(pace, fused=bench.fused(pace.copies))
+        if worth_compiling(bench.work, pace):
+            pace = replace(pace, compiled=bench.compiled(pace.fused))
+    return pace
 
 
-def _seconds(run: Callable[[], object], seconds: float = SECONDS) -> float:
-    """The median of some runs, after one that warms up."""
-    run()
-    times: list[float] = []
-    while len(times) < LEAST or (sum(times) < seconds and len(times) < MOST):
-        began = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
+def _workers(bench: Bench, sendable: Callable[[], object]) -> tuple[int, str]:
+    """How many worker processes there may be, or why there can be none."""
+    device = device_of(bench.task.model)
+    if device.type != "cpu":
+        return 1, f"all of them would share {device}"
+    try:
+        sendable()
+    except InputError as error:
+        return 1, str(error)
+    cores, size = usable_cores(), resident_bytes()
+    room = FILLED * available(torch.device("cpu"))
+    workers = cores if size == 0 or room >= cores * size else int(room // size)
+    if workers < min(2, cores):
+        return 1, "the memory is not enough for two of them"
+    return workers, ""

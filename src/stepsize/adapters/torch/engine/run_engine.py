@@ -10,7 +10,7 @@ from typing import Any, final
 from stepsize.adapters.torch.elsewhere.far_runs import far_away
 from stepsize.adapters.torch.elsewhere.run_order import Orders
 from stepsize.adapters.torch.elsewhere.runs import through_the_store
-from stepsize.adapters.torch.engine.choose import choose
+from stepsize.adapters.torch.engine.choose import choose, note_of
 from stepsize.adapters.torch.fused.runs import train_together
 from stepsize.adapters.torch.trials import train
 from stepsize.adapters.torch.update import Recipe
@@ -22,6 +22,7 @@ from stepsize.engines.opening import crew_of
 from stepsize.errors import EngineError, InputError
 from stepsize.records import OVER
 from stepsize.store import Store
+from stepsize.tasks.packing import packed
 
 
 @final
@@ -110,12 +111,23 @@ class RunEngine:
         if not left:
             return Decision(EngineChoice("serial"), "nothing is left to do")
         trial = next(iter(left.values()))
-        work = Work(len(left), trial.updates, len(left), trial.epochs)
-        decision = choose(self.asked, trial.task, self.recipe, work, trial.seed)
+        work = Work(
+            trainings=len(left),
+            updates=trial.updates,
+            at_once=len(left),
+            evaluations=trial.epochs,
+            seeds=len({each.seed for each in left.values()}),
+        )
+
+        def send() -> None:
+            orders = Orders(self.recipe)
+            for each in left.values():
+                packed(orders.of(each), f"the run of {each.arm}")
+
+        decision = choose(self.asked, trial.task, self.recipe, work, trial.seed, sendable=send)
         if self.asked.name != "auto" or len(decision.seconds) > 1:  # else it is as always
             self.watcher.engine(str(decision.engine), decision.reason)
-        if decision.engine != self.asked and self.asked.name != "auto":
-            self.notes.append(f"Made by engine {decision.engine}, for it {decision.reason}.")
+        self.notes += note_of(self.asked, decision)
         return decision
 
     def _over(self, trial: Trial) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, final
 
@@ -13,10 +14,13 @@ from stepsize.adapters.torch.arms.vessel import Vessel
 from stepsize.adapters.torch.fused.stack import Stack
 from stepsize.adapters.torch.fused.streams import Stream
 from stepsize.adapters.torch.setting import other_device
-from stepsize.adapters.torch.trials.training import READ_TOGETHER
+from stepsize.adapters.torch.trials.training import READ_TOGETHER, Training
 from stepsize.adapters.torch.update import Recipe
 from stepsize.tasks import Task
 from stepsize.tuner.trainer import Entry
+
+#: Of living trainings.
+_streams: weakref.WeakKeyDictionary[Training, Stream] = weakref.WeakKeyDictionary()
 
 
 class Asked(NamedTuple):
@@ -64,7 +68,7 @@ class ArmStack:
         first = arms[0]
         self._stand(first)
         training = vessel.lend()
-        stream = stream_of(training.task, training.batches.next)
+        stream = _stream_in(training)
         self._block = 1 if other_device(training.task.model) is None else READ_TOGETHER
         self._stack = Stack([stream], [0] * len(arms), recipe, compiled=compiled)
         for copy, one in enumerate(arms):
@@ -166,3 +170,10 @@ class ArmStack:
 def stream_of(task: Task, draw: Callable[[], Any]) -> Stream:
     """What a stack is made of, out of a task whose batches ``draw`` gives."""
     return Stream(task.model, task.optimizer, task.loss, draw, task.train)
+
+
+def _stream_in(training: Training) -> Stream:
+    """The one stream of a living training, so that what was compiled for it is found again."""
+    if training not in _streams:
+        _streams[training] = stream_of(training.task, training.batches.next)
+    return _streams[training]

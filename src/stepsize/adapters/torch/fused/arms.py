@@ -9,8 +9,10 @@ from typing import final
 
 from stepsize.adapters.torch.arms.arm_trainer import TorchArmTrainer
 from stepsize.adapters.torch.arms.stands import kin
+from stepsize.adapters.torch.arms.vessel import Vessel
 from stepsize.adapters.torch.fused.arm_stack import ArmStack, Asked, stream_of
 from stepsize.adapters.torch.fused.detect import why_not
+from stepsize.adapters.torch.fused.gradients import UnevenGradientsError
 from stepsize.adapters.torch.fused.memory import most_copies
 from stepsize.adapters.torch.update import Recipe
 from stepsize.errors import StepsizeError
@@ -147,13 +149,23 @@ class FusedArmTrainer(TorchArmTrainer):
                 stack.train(1, after_update)
                 if not vessel.begins_alike(stack.losses[group[0].place][0]):
                     return list(group)
-            for updates in sorted({one.updates for one in group}):
-                stack.train(updates, after_update)
-                for one in stack.ended(updates):
-                    losses = stack.losses[one.place]
-                    if math.isfinite(losses[-1]):
-                        stack.bring(one)
-                    made = one.stand.updates + len(losses)
-                    reading = self._read(vessel, one.entry, losses, made)
-                    came.append(Advanced(one.place, reading, len(losses)))
+            try:
+                for updates in sorted({one.updates for one in group}):
+                    stack.train(updates, after_update)
+                    for one in stack.ended(updates):
+                        came.append(self._came(vessel, stack, one))
+            except UnevenGradientsError as error:
+                self._why_not[kin(group[0].entry)] = str(error)
+                over = {each.place for each in came}
+                left = [one for one in group if one.place not in over]
+                self.spent -= sum(len(stack.losses[one.place]) for one in left)
+                return left
         return []
+
+    def _came(self, vessel: Vessel, stack: ArmStack, one: Asked) -> Advanced:
+        """What has come of an arm that has ended."""
+        losses = stack.losses[one.place]
+        if math.isfinite(losses[-1]):
+            stack.bring(one)
+        made = one.stand.updates + len(losses)
+        return Advanced(one.place, self._read(vessel, one.entry, losses, made), len(losses))

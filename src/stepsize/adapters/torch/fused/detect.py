@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -17,16 +17,19 @@ from stepsize.adapters.torch.batches import Batches, to_device
 from stepsize.adapters.torch.fused.gradients import clipped
 from stepsize.adapters.torch.fused.refusals import refusal
 from stepsize.adapters.torch.fused.stack import Stack
-from stepsize.adapters.torch.fused.streams import RandomStates, Stream
+from stepsize.adapters.torch.fused.streams import RandomStates, Stream, going_back, same
 from stepsize.adapters.torch.group_rates import GroupRates
 from stepsize.adapters.torch.setting import other_device, peek
-from stepsize.adapters.torch.transaction import Transaction
+from stepsize.adapters.torch.trials.object_parts import parts_of
+from stepsize.adapters.torch.trials.object_state import ObjectState
 from stepsize.adapters.torch.update import Recipe, Update
 
 #: Updates of a trial.
 UPDATES = 3
 #: The larger rate of a trial at most: at small rates, rounding stays small.
 RATE = 1e-3
+#: Parts of it, one after the other until losses and gradients are finite.
+PARTS = (1.0, 1e-3, 1e-6)
 #: The other copy's part of it.
 OTHER = 0.25
 
@@ -38,6 +41,7 @@ class _Seen(NamedTuple):
     gradients: dict[str, torch.Tensor]  # of the first update
     weights: dict[str, torch.Tensor]
     random: RandomStates
+    kept: dict[tuple[int, str], Any]  # by the model and the loss, beside weights and buffers
 
 
 def why_not(stream: Stream, recipe: Recipe) -> str:
@@ -45,7 +49,7 @@ def why_not(stream: Stream, recipe: Recipe) -> str:
 
     What does not show at once is tried: :data:`UPDATES` updates of two copies with two rates
     against serial ones; losses, weights, buffers and random states must be the same, to the
-    rounding of the numbers' type.
+    rounding of the numbers' type. They must be finite, for nothing can be told of others.
 
     Nothing is left behind: the model, the optimizer, the loss and the random states come back. The
     batches are the first of ``stream.loader``, which are given back; without a loader they are
@@ -67,21 +71,32 @@ def why_not(stream: Stream, recipe: Recipe) -> str:
     with (
         torch.inference_mode(mode=False),
         torch.enable_grad(),
-        Transaction(stream.model, stream.optimizer, stream.loss) as transaction,
+        going_back(stream) as go_back,
         _no_hooks(stream.optimizer),
     ):
         try:
-            return _tried(stream, recipe, transaction)
+            return _tried(stream, recipe, go_back)
         except Exception as error:  # noqa: BLE001  (whatever the user's code does in there)
             return f"a trial of two copies has failed: {_first_sentence(error)}"
 
 
-def _tried(stream: Stream, recipe: Recipe, transaction: Transaction) -> str:
-    batches = first_batches(stream, UPDATES * recipe.accumulate)
+def _tried(stream: Stream, recipe: Recipe, go_back: Callable[[], None]) -> str:
+    if not all(bool(parameter.isfinite().all()) for parameter in _trained(stream)):
+        return "its weights are not finite"
+    batches = batches_of(stream, UPDATES * recipe.accumulate)
     own = max(float(group["lr"]) for group in stream.optimizer.param_groups)
-    rates = [(min(own, RATE) or RATE) * part for part in (1.0, OTHER)]
-    alone = [_alone(stream, recipe, batches, rate, transaction) for rate in rates]
-    transaction.restore()
+    rate = min(own, RATE) or RATE
+    for part in PARTS:
+        rates = [part * rate, part * rate * OTHER]
+        alone = [_alone(stream, recipe, batches, each, go_back) for each in rates]
+        if all(map(_is_finite, alone)):
+            break
+    else:
+        return f"its losses or gradients are not finite, even at a rate of {rates[0]:.2g}"
+    for (place, name), value in alone[0].kept.items():
+        if not same(value, alone[1].kept.get((place, name))):
+            return f"{name} is a state that would be another for each copy, and is not a buffer"
+    go_back()
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         together = _together(stream, recipe, batches, rates)
@@ -92,8 +107,13 @@ def _tried(stream: Stream, recipe: Recipe, transaction: Transaction) -> str:
     return next((difference for difference in differences if difference), "")
 
 
-def first_batches(stream: Stream, count: int) -> list[Any]:
-    """Batches of a stream on its model's device, given back if it has a loader."""
+def _trained(stream: Stream) -> list[torch.Tensor]:
+    groups = stream.optimizer.param_groups
+    return [p for group in groups for p in group["params"] if p.requires_grad]
+
+
+def batches_of(stream: Stream, count: int) -> list[Any]:
+    """The first batches of a stream on its model's device, given back if it has a loader."""
     if stream.loader is None:
         return [stream.draw() for _ in range(count)]
     batches = peek(stream.loader, count)
@@ -102,9 +122,9 @@ def first_batches(stream: Stream, count: int) -> list[Any]:
 
 
 def _alone(
-    stream: Stream, recipe: Recipe, batches: list[Any], rate: float, transaction: Transaction
+    stream: Stream, recipe: Recipe, batches: list[Any], rate: float, go_back: Callable[[], None]
 ) -> _Seen:
-    transaction.restore()
+    go_back()
     random_state.seed(0)
     update = Update(stream.model, stream.optimizer, stream.loss, Batches(batches), recipe)
     GroupRates(stream.optimizer).set(rate)
@@ -112,7 +132,7 @@ def _alone(
     named = stream.model.named_parameters()
     gradients = {name: p.grad.clone() for name, p in named if p.grad is not None}
     losses += [update().detach() for _ in range(UPDATES - 1)]
-    return _Seen(torch.stack(losses), gradients, _weights(stream), RandomStates())
+    return _Seen(torch.stack(losses), gradients, _weights(stream), RandomStates(), _kept(stream))
 
 
 def _together(
@@ -131,8 +151,13 @@ def _together(
         stack.pour(place)
         own = {name: gradient[place] for name, gradient in gradients.items()}
         mine = torch.stack([loss[place] for loss in losses])
-        seen.append(_Seen(mine, own, _weights(stream), random))
+        seen.append(_Seen(mine, own, _weights(stream), random, {}))
     return seen
+
+
+def _is_finite(seen: _Seen) -> bool:
+    weights = (seen.weights[name] for name in seen.gradients)
+    return all(bool(t.isfinite().all()) for t in (seen.losses, *seen.gradients.values(), *weights))
 
 
 def _weights(stream: Stream) -> dict[str, torch.Tensor]:
@@ -141,18 +166,36 @@ def _weights(stream: Stream) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().clone() for name, tensor in named}
 
 
+@torch.no_grad()
+def _kept(stream: Stream) -> dict[tuple[int, str], Any]:
+    """What else the model and the loss hold, in attributes and enclosed names, at a run's end.
+
+    Weights and buffers are set to zero, so that they count for nothing wherever they are held.
+    """
+    for tensor in (*stream.model.parameters(), *stream.model.buffers()):
+        tensor.zero_()
+    roots = (stream.model, stream.loss)
+    return {
+        (place, f"{type(part).__name__}.{name}"): data
+        for place, (part, slots) in enumerate(
+            zip(parts_of(roots), ObjectState(*roots).take(), strict=True)
+        )
+        for name, data in slots.items()
+    }
+
+
 def _difference(alone: _Seen, together: _Seen, recipe: Recipe) -> str:
     """In what they differ by more than rounding."""
     if alone.random != together.random:
         return "its forward pass draws other random numbers when it is mapped over copies"
-    near = _tolerance(alone, recipe)
+    near = tolerance(recipe, alone.losses)
     if not _close(alone.losses, together.losses, near):
         losses = f"{together.losses.tolist()} instead of {alone.losses.tolist()}"
         return f"its copies have other losses than serial runs: {losses}"
     scale = max((float(gradient.norm()) for gradient in alone.gradients.values()), default=0.0)
     for name, gradient in alone.gradients.items():
         other = together.gradients.get(name, torch.zeros_like(gradient))
-        if float((gradient - other).norm()) > 10 * near * scale:
+        if not float((gradient - other).norm()) <= 10 * near * scale:
             return f"its copies get other gradients of {name!r} than serial runs"
     for name, weights in alone.weights.items():
         counted = _counted(alone.gradients.get(name), scale)
@@ -174,24 +217,30 @@ def _counted(gradient: torch.Tensor | None, scale: float) -> torch.Tensor:
 
 
 def _close(first: torch.Tensor, second: torch.Tensor, near: float) -> bool:
-    """Whether they are the same but for a part ``near`` of their size; NaN is like NaN."""
+    """Whether they are the same but for a part ``near`` of their size.
+
+    What is not finite in a buffer or an unused weight, such as a mask, is compared by its kind.
+    """
     if not first.is_floating_point():
         return bool(torch.equal(first, second))
     one, two = first.double(), second.double()
-    if not torch.equal(one.isfinite(), two.isfinite()):
+    finite = one.isfinite()
+    if not torch.equal(finite, two.isfinite()):
         return False
-    one, two = one.nan_to_num(0.0, 0.0, 0.0), two.nan_to_num(0.0, 0.0, 0.0)
+    if not torch.equal(one[~finite].nan_to_num(), two[~finite].nan_to_num()):
+        return False
+    one, two = one[finite], two[finite]
     return bool((one - two).norm() <= near * one.norm() + 1e-12)
 
 
-def _tolerance(alone: _Seen, recipe: Recipe) -> float:
-    """The part by which losses may differ; of gradients and weights, ten times that."""
-    if recipe.autocast is not None or alone.losses.dtype in (torch.float16, torch.bfloat16):
+def tolerance(recipe: Recipe, losses: torch.Tensor) -> float:
+    """The part by which losses like these may differ; of gradients and weights, ten times that."""
+    if recipe.autocast is not None or losses.dtype in (torch.float16, torch.bfloat16):
         return 3e-2
-    if alone.losses.dtype == torch.float64:
+    if losses.dtype == torch.float64:
         return 1e-9
     # Convolutions on CUDA have 10 bits of precision by default (TF32).
-    return 3e-3 if alone.losses.device.type == "cuda" else 1e-4
+    return 3e-3 if losses.device.type == "cuda" else 1e-4
 
 
 @contextmanager

@@ -14,10 +14,21 @@ from torch.func import functional_call, grad_and_value
 
 from stepsize.adapters.torch.fused.streams import stacked
 from stepsize.adapters.torch.transaction import Transaction
+from stepsize.adapters.torch.trials.object_state import ObjectState
 from stepsize.adapters.torch.update import LossFn, Recipe, device_of
-from stepsize.errors import RangeTestError
+from stepsize.errors import InputError, RangeTestError
 
 Tensors = dict[str, torch.Tensor]
+
+
+class UnevenGradientsError(InputError):
+    """Other parameters get gradients than in the updates before; nothing has been written."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Some parameters get gradients in some updates only, so copies cannot be fused: what "
+            "the optimizer counts is another number for each parameter."
+        )
 
 
 class Gradients(NamedTuple):
@@ -196,18 +207,27 @@ def used_by(measured: Measured, recipe: Recipe, batch: Any, trained: Sequence[st
     parameters = dict(measured.model.named_parameters())
     leaves = [parameters[name] for name in trained]
     device = device_of(measured.model).type
+    own = ObjectState(measured.model, *measured.losses)
+    before = own.take()
     with Transaction(measured.model, *measured.losses):
         with torch.autocast(device, dtype=recipe.autocast, enabled=recipe.autocast is not None):
             loss = measured(batch)
         found: Any = torch.autograd.grad(loss, leaves, allow_unused=True)
+        own.put(before)
     return [name for name, gradient in zip(trained, found, strict=True) if gradient is not None]
 
 
 def joined(parts: Sequence[Gradients]) -> Gradients:
-    """The rows of several passes as those of one."""
+    """The rows of several passes as those of one.
+
+    Raises:
+        UnevenGradientsError: gradients of other parameters.
+    """
     if len(parts) == 1:
         return parts[0]
     _, gradients, buffers = parts[0]
+    if any(part.gradients.keys() != gradients.keys() for part in parts):
+        raise UnevenGradientsError
     return Gradients(
         torch.cat([part.losses for part in parts]),
         {name: torch.cat([part.gradients[name] for part in parts]) for name in gradients},
@@ -223,9 +243,8 @@ def clipped(gradients: Tensors, recipe: Recipe) -> Tensors:
     [1.0, 0.5]
     """
     if recipe.clip_norm is not None and gradients:
-        norms = torch.stack(
-            [torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients.values()]
-        )
+        rows = [g.reshape(len(g), -1) for g in gradients.values()]
+        norms = torch.stack([torch.linalg.vector_norm(row, dim=1) for row in rows])
         total = torch.linalg.vector_norm(norms, dim=0)
         factor = (recipe.clip_norm / (total + 1e-6)).clamp(max=1.0)
         gradients = {name: g * spread(factor, g).to(g.dtype) for name, g in gradients.items()}

@@ -12,11 +12,11 @@ from torch.utils import _pytree as pytree
 
 from stepsize.adapters.torch import random_state
 from stepsize.adapters.torch.batches import Batches
-from stepsize.adapters.torch.fused.detect import first_batches
+from stepsize.adapters.torch.fused.detect import batches_of
 from stepsize.adapters.torch.fused.gradients import Measured, kernels_of
 from stepsize.adapters.torch.fused.rows import Living
-from stepsize.adapters.torch.fused.streams import Stream
-from stepsize.adapters.torch.transaction import Transaction
+from stepsize.adapters.torch.fused.stock import Stock
+from stepsize.adapters.torch.fused.streams import Stream, going_back
 from stepsize.adapters.torch.update import Recipe, Update, device_of
 
 #: The part of the available memory that copies may fill.
@@ -29,8 +29,13 @@ class Bytes(NamedTuple):
     """What a training needs, in bytes.
 
     K copies need K x (2 x (``weights`` + ``state`` + ``buffers`` + ``activations``) +
-    ``gradients``) + ``batch``: what an update writes to is there twice, until it is known which
-    copies are still alive, and so are activations, with their gradients.
+    ``gradients`` + ``step``) + ``batch``: what an update writes to is there twice, until it is
+    known which copies are still alive, and so are activations, with their gradients. With several
+    streams, each copy needs a ``batch`` of its own besides, and each stream two (as drawn, and
+    beside the others') and its living task: ``weights`` + ``gradients`` + ``state`` + ``buffers``.
+
+    The outputs of held-out batches are not counted: made without gradients, they are smaller than
+    the activations, unless their batches are much larger.
 
     Attributes:
         weights: of all parameters.
@@ -39,6 +44,7 @@ class Bytes(NamedTuple):
         buffers: of the model.
         activations: what the backward pass needs of the forward pass, on one batch.
         batch: one batch.
+        step: the trained weights from before, where the optimizer's step is torch's own, rescaled.
     """
 
     weights: int
@@ -47,6 +53,7 @@ class Bytes(NamedTuple):
     buffers: int
     activations: int
     batch: int
+    step: int = 0
 
     @property
     def copy(self) -> int:
@@ -56,18 +63,41 @@ class Bytes(NamedTuple):
         2520
         """
         twice = self.weights + self.state + self.buffers + self.activations
-        return 2 * twice + self.gradients
+        return 2 * twice + self.gradients + self.step
+
+    @property
+    def stream(self) -> int:
+        """What each of several streams needs beside its copies."""
+        return self.weights + self.gradients + self.state + self.buffers + 2 * self.batch
+
+    def copies_in(self, room: float, streams: int) -> int:
+        """How many copies fit into ``room`` bytes: at least 1; at first each has another stream.
+
+        >>> need = Bytes(100, 100, 100, 10, 1000, 50)
+        >>> need.copies_in(10_130, 1), need.copies_in(10_130, 2), need.copies_in(10_130, 9)
+        (4, 3, 3)
+        """
+        if streams == 1:
+            return max(1, int((room - self.batch) // max(1, self.copy)))
+        copy = self.copy + self.batch
+        each = int(room // max(1, copy + self.stream))
+        more = int((room - streams * self.stream) // max(1, copy))
+        return max(1, each if each <= streams else more)
 
 
-def most_copies(stream: Stream, recipe: Recipe) -> int:
+def most_copies(stream: Stream, recipe: Recipe, streams: int = 1) -> int:
     """How many copies of the stream's task fit into :data:`FILLED` of the memory there is now.
 
     At least 1: a single one needs no more than a serial run. Nothing is left behind, as after
     :func:`~stepsize.adapters.torch.fused.why_not`.
+
+    Args:
+        stream: a living task.
+        recipe: how an update is made.
+        streams: that the copies are of; as many as there are copies where each has its own.
     """
     need = bytes_of(stream, recipe)
-    room = FILLED * available(device_of(stream.model)) - need.batch
-    return max(1, int(room // max(1, need.copy)))
+    return need.copies_in(FILLED * available(device_of(stream.model)), streams)
 
 
 def bytes_of(stream: Stream, recipe: Recipe) -> Bytes:
@@ -77,7 +107,7 @@ def bytes_of(stream: Stream, recipe: Recipe) -> Bytes:
     >>> optimizer = torch.optim.Adam(model.parameters())
     >>> batches = [torch.ones(4, 3)]
     >>> bytes_of(Stream(model, optimizer, lambda m, x: m(x).mean(), list, batches), Recipe())
-    Bytes(weights=12, gradients=12, state=24, buffers=0, activations=0, batch=48)
+    Bytes(weights=12, gradients=12, state=24, buffers=0, activations=0, batch=48, step=12)
     """
     living = Living(stream.model, stream.optimizer)
     row = living.rows(1)
@@ -85,19 +115,22 @@ def bytes_of(stream: Stream, recipe: Recipe) -> Bytes:
     with (
         torch.inference_mode(mode=False),
         torch.enable_grad(),
-        Transaction(stream.model, stream.optimizer, stream.loss),
+        going_back(stream),
     ):
-        batch = first_batches(stream, 1)[0]
+        batch = batches_of(stream, 1)[0]
         random_state.seed(0)
         with kernels_of(Measured(stream.model, stream.loss)):
             activations = _activations(stream, recipe, batch)
+    trained = _total(row.parameters[name] for name in names)
+    rescaled = isinstance(living.rule, Stock) or living.rule.at_once is not None
     return Bytes(
         weights=_total(row.parameters.values()),
-        gradients=_total(row.parameters[name] for name in names),
+        gradients=trained,
         state=_total(tensor for state in row.state.values() for tensor in state.values()),
         buffers=_total(row.buffers.values()),
         activations=activations,
         batch=_total(_tensors(batch)),
+        step=trained if rescaled else 0,
     )
 
 

@@ -99,6 +99,8 @@ def _about_parameters(model: nn.Module, optimizer: Optimizer) -> str:
             return f"the parameter {name!r} {reason}"
     if len({(parameter.device, parameter.dtype) for parameter in trained}) > 1:
         return "its parameters are of several devices or types"
+    if trained[0].element_size() < torch.float32.itemsize:
+        return f"its parameters are {trained[0].dtype}, too coarse for rates that are near"
     return ""
 
 

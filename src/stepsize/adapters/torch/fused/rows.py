@@ -52,11 +52,6 @@ class Rows:
     def __len__(self) -> int:
         return len(self.shared)
 
-    def tensors(self) -> list[torch.Tensor]:
-        """All of them."""
-        states = [tensor for state in self.state.values() for tensor in state.values()]
-        return [*self.parameters.values(), *self.buffers.values(), *states]
-
     def part(self, start: int, stop: int) -> Rows:
         """The rows from ``start`` to before ``stop``, as views: what is written there is here."""
         return self._each(lambda tensor: tensor[start:stop], self.shared[start:stop])
@@ -178,9 +173,12 @@ class Living:
 
     def idle(self) -> frozenset[str]:
         """Parameters that have not been updated, where others have: the model does not use them."""
-        numbers = self._numbers()
-        begun = {name for name, one in numbers.items() if one != self.rule.start}
+        numbers, begun = self._numbers(), self.begun()
         return frozenset(numbers) - begun if begun else frozenset()
+
+    def begun(self) -> frozenset[str]:
+        """Parameters whose state says that they have been updated."""
+        return frozenset(name for name, one in self._numbers().items() if one != self.rule.start)
 
     def _shared(self) -> Shared:
         idle = self.idle()

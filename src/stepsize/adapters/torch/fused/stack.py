@@ -9,18 +9,14 @@ import torch
 
 from stepsize.adapters.torch.fused.compiled import CompiledStep, shapes_of
 from stepsize.adapters.torch.fused.gradients import (
-    Gradients,
-    Measured,
-    each_its_own,
-    gradients_of,
-    joined,
+    UnevenGradientsError,
     kernels_of,
-    used_by,
 )
+from stepsize.adapters.torch.fused.passes import Passes
 from stepsize.adapters.torch.fused.rows import Living, Rows
 from stepsize.adapters.torch.fused.rules import Rule, Shared
 from stepsize.adapters.torch.fused.step import commit, factors_of
-from stepsize.adapters.torch.fused.streams import RandomStates, Stream, in_turn
+from stepsize.adapters.torch.fused.streams import Stream, in_turn
 from stepsize.adapters.torch.update import Recipe, device_of
 from stepsize.errors import require
 
@@ -37,7 +33,8 @@ class Stack:
 
     With one stream, the global random generators are the training's, as in a serial run. With
     several, each goes on from ``stream.random``, and the caller's own states are left alone; a
-    model that draws random numbers is then run stream by stream.
+    model that draws random numbers, or whose forward pass or loss keeps a state of its own, is then
+    run stream by stream.
 
     Args:
         streams: living tasks that are alike but for their seeds; they are written to by
@@ -77,12 +74,11 @@ class Stack:
         )
         self.streams, self.recipe = list(streams), recipe
         self._living = [Living(stream.model, stream.optimizer) for stream in streams]
-        self._measured = [Measured(stream.model, stream.loss) for stream in streams]
         self._trained = [name for group in self._living[0].groups for name in group.names]
         require(bool(self._trained), "The optimizer has no parameter that is trained.")
         self._device = device_of(streams[0].model)
-        self._used: list[str] | None = None  # trained parameters that the loss depends on
-        self._draws: bool | None = None  # random numbers in the forward pass; unknown at first
+        self._passes = Passes(self.streams, recipe, self._trained, compiled=compiled)
+        self._updated = self._living[0].begun()  # the parameters that get gradients
         order = sorted(range(len(copies)), key=lambda copy: copies[copy])
         self._owners = [copies[copy] for copy in order]  # the place of each row's stream
         self._seat([order.index(copy) for copy in range(len(copies))])
@@ -116,6 +112,9 @@ class Stack:
         Raises:
             InputError: not one rate to a copy, or copies that have made other numbers of updates.
             RangeTestError: a loss that is no scalar, or has no gradient.
+            UnevenGradientsError: other parameters get gradients than before. No copy is changed.
+                A compiled update and recurrent layers are looked at now and then only (see
+                :class:`~stepsize.adapters.torch.fused.passes.Passes`).
         """
         require(len(rates) == len(self), f"{len(self)} copies need as many rates: {len(rates)}.")
         shared = self._rows.shared
@@ -127,13 +126,15 @@ class Stack:
             living.refresh()
         self.gradients = {}
         drawn = self._draw()
+        self._passes.begin()
         losses = self._by_compiler(drawn, rates) if self._wants_compiled else None
         if losses is None:
             losses = self._by_torch(drawn, rates)
         return losses if self._in_order else losses[self._seats]
 
     def _by_torch(self, drawn: Mapping[int, list[Any]], rates: Sequence[float]) -> torch.Tensor:
-        found = self._found(drawn)
+        found = self._passes.found(self._rows, self._owners, drawn)
+        self._look_at_updated(frozenset(found.gradients))
         living, shared = self._living[0], self._rows.shared[0]
         losses = found.losses.where(self._alive, torch.nan)
         with torch.no_grad():
@@ -153,17 +154,22 @@ class Stack:
         self, drawn: Mapping[int, list[Any]], rates: Sequence[float]
     ) -> torch.Tensor | None:
         """The losses of an update by the compiled function; None if it is not for this one."""
-        if self._draws is None:
-            return None  # the first update tells what the others need
+        if self._passes.looking:
+            return None  # what the others need
         living = self._living[0]
-        if self._draws:
+        if self._passes.keeps:
+            self._leave_compiler("its model or its loss keeps a state of its own")
+        elif self._passes.draws:
             self._leave_compiler(
                 "its forward pass draws random numbers; a compiled one draws others"
             )
         elif not isinstance(living.rule, Rule):
             self._leave_compiler(f"{type(living.optimizer).__name__} is stepped by torch itself")
-        batches = self._stacked(drawn) if len(self.streams) > 1 else drawn[0]
-        if batches is None or not self._wants_compiled:
+        if not self._wants_compiled:
+            return None
+        several = len(self.streams) > 1
+        batches = self._passes.stacked(self._owners, drawn) if several else drawn[0]
+        if batches is None:
             return None
         shapes = shapes_of(batches)
         if not self._size:
@@ -182,12 +188,12 @@ class Stack:
         used = tuple(name for name in self._trained if name not in self._idle)
         step = self.streams[0].compiled(
             (self.recipe, used, len(self.streams) > 1, self._size, self._shapes),
-            lambda: CompiledStep(living, self._measured[0], self.recipe, used),
+            lambda: CompiledStep(living, self._passes.measured[0], self.recipe, used),
         )
         of_groups = self._rates(rates)
         factors = torch.tensor(factors_of(living, self._rows.shared[0]), dtype=of_groups.dtype)
         factors = factors.to(self._device, non_blocking=True)
-        with kernels_of(self._measured[0]):
+        with kernels_of(self._passes.measured[0]):
             losses = step(self._rows, self._alive, of_groups, factors, batches)
         self._count(None)
         self._all_alive = False  # nobody has looked
@@ -218,65 +224,26 @@ class Stack:
         values = [[rate * group.ratio for rate in by_row] for group in self._living[0].groups]
         return torch.tensor(values, dtype=dtype).to(self._device, non_blocking=True)
 
-    # -- gradients ----------------------------------------------------------------------------
-
     def _draw(self) -> dict[int, list[Any]]:
         """Each stream's batches of an update."""
         if len(self.streams) == 1:
             return {0: self._drawn(0)}
-        return in_turn(self._used_streams(), self._drawn)
-
-    def _used_streams(self) -> dict[int, Stream]:
-        return {place: self.streams[place] for place in sorted(set(self._owners))}
-
-    def _found(self, drawn: Mapping[int, list[Any]]) -> Gradients:
-        """The gradients of all rows, each with the random numbers of its serial run."""
-        if len(self.streams) == 1:
-            if self._draws is not None:
-                return self._of(0, drawn[0])
-            states = RandomStates()
-            found = self._of(0, drawn[0])
-            self._draws = states != RandomStates()
-            return found
-        if self._draws is False:
-            together = self._stacked(drawn)
-            if together is not None:
-                return self._of(None, together)
-        used = self._used_streams()
-        before = {place: stream.random for place, stream in used.items()}
-        parts = in_turn(used, lambda place: self._of(place, drawn[place]))
-        self._draws = any(stream.random != before[place] for place, stream in used.items())
-        return joined(list(parts.values()))
+        used = {place: self.streams[place] for place in dict.fromkeys(self._owners)}
+        return in_turn(used, self._drawn)
 
     def _drawn(self, place: int) -> list[Any]:
         return [self.streams[place].draw() for _ in range(self.recipe.accumulate)]
 
-    def _stacked(self, drawn: Mapping[int, list[Any]]) -> list[Any] | None:
-        """Each stream's batches as one for every row; None where they are not alike."""
-        places = list(drawn)
-        owners = [places.index(owner) for owner in self._owners]
-        together = [each_its_own(batches, owners) for batches in zip(*drawn.values(), strict=True)]
-        return together if None not in together else None
+    def _look_at_updated(self, names: frozenset[str]) -> None:
+        """An optimizer counts the updates of each parameter; copies have one count for all.
 
-    def _of(self, place: int | None, batches: list[Any]) -> Gradients:
-        """The gradients of a stream's rows, or of all."""
-        rows = self._rows
-        if place is not None and len(self.streams) > 1:
-            start = self._owners.index(place)
-            rows = rows.part(start, start + self._owners.count(place))
-        measured = self._measured[self._owners[0] if place is None else place]
-        if measured.recurrent and self._used is None:
-            self._used = used_by(measured, self.recipe, batches[0], self._trained)
-        with kernels_of(measured):
-            return gradients_of(
-                measured,
-                self.recipe,
-                batches,
-                rows.parameters,
-                rows.buffers,
-                self._used or self._trained,
-                inside=bool(measured.recurrent),
-            )
+        An optimizer that keeps nothing counts nothing, but a compiled update is made for the
+        gradients that there were.
+        """
+        counts = self._wants_compiled or any(self._rows.state.values())
+        if self._updated and counts and names != self._updated:
+            raise UnevenGradientsError
+        self._updated = names
 
     # -- copies -------------------------------------------------------------------------------
 

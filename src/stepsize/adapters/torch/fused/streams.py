@@ -15,6 +15,9 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.utils import _pytree as pytree
 
+from stepsize.adapters.torch.fused.numpy_bits import Bits
+from stepsize.adapters.torch.transaction import Transaction
+from stepsize.adapters.torch.trials.object_state import ObjectState
 from stepsize.adapters.torch.update import LossFn
 
 T = TypeVar("T")
@@ -24,16 +27,24 @@ T = TypeVar("T")
 class RandomStates:
     """The states of all global random generators at one moment.
 
+    Args:
+        since: that were put last. NumPy's state takes longer than all others together; it is read
+            only if its generator has moved since then.
+
     >>> before = RandomStates(); first = torch.rand(1)
     >>> after = RandomStates(); before.put(); bool(torch.rand(1) == first), after == RandomStates()
     (True, True)
     """
 
-    def __init__(self) -> None:
-        numpy: Any = sys.modules.get("numpy")
+    def __init__(self, since: RandomStates | None = None) -> None:
         self.python = random.getstate()
         self.cpu = torch.get_rng_state()
-        self.numpy = None if numpy is None else numpy.random.get_state()
+        self.numpy: Any = None if since is None else since.numpy
+        self._bits: Bits | None = None if since is None else since._bits
+        numpy: Any = sys.modules.get("numpy")
+        if numpy is not None and not (self._bits and self._bits.stand()):
+            self.numpy = numpy.random.get_state()
+            self._bits = Bits.of(self.numpy)
         used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
         self.cuda = torch.cuda.get_rng_state_all() if used else []
         self.mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
@@ -42,7 +53,7 @@ class RandomStates:
         """Let the generators go on from here."""
         random.setstate(self.python)
         torch.set_rng_state(self.cpu)
-        if self.numpy is not None:
+        if self.numpy is not None and not (self._bits and self._bits.put()):
             sys.modules["numpy"].random.set_state(self.numpy)
         if self.cuda:
             torch.cuda.set_rng_state_all(self.cuda)
@@ -107,9 +118,29 @@ class Stream:
         self.random.put()
         try:
             yield
-            self.random = RandomStates()
+            self.random = RandomStates(self.random)
         finally:
             before.put()
+
+
+@contextlib.contextmanager
+def going_back(stream: Stream) -> Iterator[Callable[[], None]]:
+    """Gives what brings the stream's task back to where it is now, which happens at the end, too.
+
+    A transaction does not know what functions have enclosed.
+    """
+    objects = ObjectState(stream.model, stream.loss)
+    before = objects.take()
+    with Transaction(stream.model, stream.optimizer, stream.loss) as transaction:
+
+        def go_back() -> None:
+            objects.put(before)
+            transaction.restore()
+
+        try:
+            yield go_back
+        finally:
+            objects.put(before)
 
 
 def in_turn(streams: Mapping[int, Stream], action: Callable[[int], T]) -> dict[int, T]:
@@ -123,10 +154,31 @@ def in_turn(streams: Mapping[int, Stream], action: Callable[[int], T]) -> dict[i
         for place, stream in streams.items():
             stream.random.put()
             results[place] = action(place)
-            stream.random = RandomStates()
+            stream.random = RandomStates(stream.random)
     finally:
         before.put()
     return results
+
+
+def same(first: Any, second: Any) -> bool:
+    """Whether two nested values hold the same: the very objects, equal tensors, equal numbers.
+
+    >>> same([{"a": torch.ones(2)}, 1], [{"a": torch.ones(2)}, 1]), same([1], [1.0])
+    (True, False)
+    """
+    ones, form = pytree.tree_flatten(first)
+    others, other_form = pytree.tree_flatten(second)
+    if form != other_form:
+        return False
+    for one, other in zip(ones, others, strict=True):
+        if one is other:
+            continue
+        if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+            if one.dtype != other.dtype or not torch.equal(one, other):
+                return False
+        elif type(one) is not type(other) or one != other:
+            return False
+    return True
 
 
 def stacked(batches: list[Any]) -> tuple[list[torch.Tensor], Callable[[Any], Any]] | None:

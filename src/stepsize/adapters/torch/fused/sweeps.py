@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import cached_property
@@ -11,7 +12,7 @@ from typing import NamedTuple, final
 import torch
 
 from stepsize.adapters.torch.fused.alike import why_not_alike
-from stepsize.adapters.torch.fused.detect import why_not
+from stepsize.adapters.torch.fused.gradients import UnevenGradientsError
 from stepsize.adapters.torch.fused.memory import most_copies
 from stepsize.adapters.torch.fused.stack import Stack
 from stepsize.adapters.torch.fused.streams import RandomStates, Stream
@@ -32,43 +33,63 @@ class FusedSweeps:
     Args:
         make_probe: makes the probe of each repeat, with a task of its own.
         recipe: accumulation, precision and clipping; that of the probes.
+        compiled: compile the updates.
     """
 
-    def __init__(self, make_probe: Callable[[int], TorchProbe], recipe: Recipe) -> None:
-        self.make_probe, self.recipe = make_probe, recipe
-
-    def why_not(self) -> str:
-        """The reason why the repeats cannot be made together; empty if they can."""
-        with self.make_probe(0) as first, self.make_probe(1) as other:
-            one, two = _stream(first), _stream(other)
-            return why_not(one, self.recipe) or why_not_alike(one, two, self.recipe)
+    def __init__(
+        self, make_probe: Callable[[int], TorchProbe], recipe: Recipe, *, compiled: bool = False
+    ) -> None:
+        self.make_probe, self.recipe, self.compiled = make_probe, recipe, compiled
+        self._first: Curve | None = None  # of repeat 0
 
     @cached_property
     def together(self) -> int:
         """As many as the memory holds, each with a living task beside its copy."""
         with self.make_probe(0) as probe:
-            return max(1, most_copies(_stream(probe), self.recipe) // 2)
+            return most_copies(_stream(probe), self.recipe, streams=sys.maxsize)
 
     def sweep(self, repeats: Sequence[int], options: FindOptions) -> list[Curve]:
-        """The curves of ``repeats``, in their order."""
+        """The curves of ``repeats``, in their order.
+
+        A repeat whose task differs in more than can be stacked is made by itself; all are, where it
+        shows on the way that other parameters get gradients than in the updates before.
+        """
         curves: list[Curve] = []
         for begin in range(0, len(repeats), self.together):
-            probes = [self.make_probe(each) for each in repeats[begin : begin + self.together]]
-            if len(probes) == 1:
-                curves.append(swept(probes[0], options))
-            else:
-                curves += _swept_together(probes, options, self.recipe)
-        return _rounded(curves)
+            some = repeats[begin : begin + self.together]
+            try:
+                curves += self._swept([self.make_probe(each) for each in some], options)
+            except UnevenGradientsError:
+                curves += [swept(self.make_probe(each), options) for each in some]
+        if self._first is None or repeats[0] == 0:
+            self._first = curves[0]
+        return _rounded(curves, self._first)
+
+    def _swept(self, probes: Sequence[TorchProbe], options: FindOptions) -> list[Curve]:
+        streams = [_stream(probe) for probe in probes]
+        alike = [
+            place
+            for place, stream in enumerate(streams)
+            if place == 0 or not why_not_alike(streams[0], stream, self.recipe)
+        ]
+        found: dict[int, Curve] = {}
+        if len(alike) > 1:
+            together = [probes[place] for place in alike]
+            curves = _swept_together(together, options, self.recipe, compiled=self.compiled)
+            found = dict(zip(alike, curves, strict=True))
+        return [
+            found[place] if place in found else swept(probe, options)
+            for place, probe in enumerate(probes)
+        ]
 
 
-def _rounded(curves: list[Curve]) -> list[Curve]:
-    """The first curve for each, if they differ in nothing but rounding.
+def _rounded(curves: list[Curve], first: Curve) -> list[Curve]:
+    """The first curve for each, if they differ from it in nothing but rounding.
 
     Serial repeats that are identical are so to the last digit, and copies of one stack may not be.
     """
-    first = curves[0]
     lowest = min(range(len(first)), key=first.loss.__getitem__, default=0)
-    shortest = min(map(len, curves))
+    shortest = min(len(first), *map(len, curves))
     steady = min(shortest, max(lowest + 1, shortest * 3 // 4))  # later on rounding grows
     same = steady > 0 and all(
         math.isclose(*pair, rel_tol=SAME)
@@ -79,13 +100,13 @@ def _rounded(curves: list[Curve]) -> list[Curve]:
 
 
 def _swept_together(
-    probes: Sequence[TorchProbe], options: FindOptions, recipe: Recipe
+    probes: Sequence[TorchProbe], options: FindOptions, recipe: Recipe, *, compiled: bool
 ) -> list[Curve]:
     """The range tests of ``probes``, update by update; one that ends leaves the others alone."""
     with ExitStack() as entered:
         # The generators as each probe seeds them are those that its stream goes on from.
         streams = [_stream(entered.enter_context(probe)) for probe in probes]
-        stack = Stack(streams, range(len(streams)), recipe)
+        stack = Stack(streams, range(len(streams)), recipe, compiled=compiled)
         lanes = [
             _Lane(*pair, stack, place, options)
             for place, pair in enumerate(zip(probes, streams, strict=True))
@@ -108,7 +129,7 @@ def _swept_together(
 
 
 def _stream(probe: TorchProbe) -> Stream:
-    """What a probe that was entered trains, and the generators as they are now."""
+    """What a probe trains, and the generators as they are now."""
     batches = probe.batches
     return Stream(probe.model, probe.optimizer, probe.update.loss_fn, batches.next, batches.loader)
 
