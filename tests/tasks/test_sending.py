@@ -60,7 +60,7 @@ def batches(definition, seed):
 
 def there(definition, seed=5):
     """The same in a worker process that has just been started."""
-    call = Call(f"{batches.__module__}:batches", (definition, seed))
+    call = Call("tasks.test_sending:batches", (definition, seed))
     with ProcessCrew(1, threads=1) as crew:
         ((_, value),) = carried_out(crew, [call])
     return value
@@ -154,7 +154,7 @@ def test_a_module_that_was_edited_is_imported_anew_by_a_worker_that_knew_it(proj
             importlib.invalidate_caches()
             loaded = LoadedTask("mine", importlib.import_module(task.stem).make)
             loaded.make(5)
-            call = Call(f"{batches.__module__}:batches", (definition_of(loaded), 5))
+            call = Call("tasks.test_sending:batches", (definition_of(loaded), 5))
             found += [value[1] for _, value in carried_out(crew, [call])]
     assert found == [[5, 2, 3], [5, 2, "edited", 3]]
 

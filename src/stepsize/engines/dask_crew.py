@@ -216,7 +216,8 @@ class DaskCrew:
                 self._variable.delete()
                 self._queue.close()
         finally:
-            self._client.close()
+            with contextlib.suppress(Exception):  # it closes itself when it finds no scheduler
+                self._client.close()
 
     # -- what happens -------------------------------------------------------------------------
 

@@ -125,8 +125,10 @@ def _out_of_reach(modules: set[str]) -> set[str]:
 def _can_be_imported(name: str) -> bool:
     if name == "__main__":
         return False
-    file: str | None = getattr(sys.modules.get(name), "__file__", None)
-    if file is None or not file.endswith(".py"):
+    module = sys.modules.get(name)
+    file: str | None = getattr(module, "__file__", None)
+    folder = hasattr(module, "__path__")  # a package; without a file, it is but a folder
+    if not folder and (file is None or not file.endswith(".py")):
         return True  # built in, compiled, or made up as it is needed
     parent = name.rpartition(".")[0]
     if parent and not _can_be_imported(parent):
@@ -135,6 +137,7 @@ def _can_be_imported(name: str) -> bool:
     for finder in sys.meta_path:
         spec = finder.find_spec(name, path) if hasattr(finder, "find_spec") else None
         if spec is not None:
-            origin = str(spec.origin) if spec.has_location else file  # or it is part of Python
-            return os.path.abspath(origin) == os.path.abspath(file)
+            if file is None or not spec.has_location:  # a folder, or a part of Python
+                return True
+            return os.path.abspath(str(spec.origin)) == os.path.abspath(file)
     return False

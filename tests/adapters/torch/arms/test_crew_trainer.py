@@ -19,8 +19,6 @@ from stepsize.tuner import TuneOptions, recommend
 from stepsize.tuner.trainer import Entry
 
 EPOCHS, UPDATES = 3, 15
-MODELS["made differently"] = lambda: _scaled(next(_MADE))
-_MADE = itertools.count(1.0)
 SCHEDULES = ("cosine(0.02)", "warmup(linear(0.005), steps=20%)", "constant(0.0004)")
 
 
@@ -169,8 +167,10 @@ def test_errors_come_as_they_are_here():
         trainer.branch(one, other._replace(seed=1))
 
 
-def test_a_task_that_is_another_one_for_some_workers():
+def test_a_task_that_is_another_one_for_some_workers(monkeypatch):
     """Each worker makes it once, and finds another setting there."""
+    made = itertools.count(1.0)
+    monkeypatch.setitem(MODELS, "made differently", lambda: _scaled(next(made)))
     desks = Desks(2)
     trainer = crew_of(Sent.of(model="made differently"), desks)
     with pytest.raises(EngineError, match="not the same"):
