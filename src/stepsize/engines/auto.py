@@ -10,7 +10,7 @@ from typing import NamedTuple, final
 from stepsize.engines.choice import EngineChoice
 
 #: What takes less than so many seconds one after the other is not worth a look at anything else.
-SHORT_SECONDS = 10.0
+SHORT_SECONDS = 4.0
 #: Starting a worker process: Python, PyTorch, the task.
 START_SECONDS = 6.0
 #: Two processes on two cores get in each other's way a little: caches, memory.

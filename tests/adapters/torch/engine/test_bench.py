@@ -81,7 +81,7 @@ def measured(task, *work, **fields):
     return pace_of(task, Recipe(), Work(*work, **fields), sendable=lambda: None)
 
 
-@pytest.mark.parametrize(("updates", "evaluations"), [(20, 1), (100, 0)])
+@pytest.mark.parametrize(("updates", "evaluations"), [(10, 1), (100, 0)])
 def test_short_work_costs_a_glance(clock, updates, evaluations):
     """An evaluation only where the updates do not tell that it is long."""
     work = Work(2, updates, 2, evaluations=1)
