@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, final
-from uuid import uuid4
 
 from stepsize.comparison.trial import Trial
 from stepsize.comparison.watcher import Watcher
@@ -16,6 +14,7 @@ from stepsize.engines.held_back import held_back
 from stepsize.errors import LeaseLostError, StoreError
 from stepsize.records import OVER, Evaluation
 from stepsize.store import Lease, Store
+from stepsize.store.whole_file import replacing
 
 
 @final
@@ -114,7 +113,8 @@ class FarMaking:
         path = self._lease.checkpoint
         try:
             if content is not None:
-                _put(path, content)
+                with replacing(path) as file:
+                    file.write(content)
             elif path.exists():
                 os.replace(path, path.with_name(f"{path.name}.unreadable"))
         except OSError as error:
@@ -122,7 +122,8 @@ class FarMaking:
 
     def _weights(self, content: bytes) -> None:
         try:
-            _put(self._lease.weights, content)
+            with replacing(self._lease.weights) as file:
+                file.write(content)
         except OSError as error:
             raise StoreError(f"The weights of a run cannot be written: {error}.") from error
 
@@ -160,16 +161,3 @@ def far_begin(
         return making
 
     return begin
-
-
-def _put(path: Path, content: bytes) -> None:
-    """Write a file so that a reader finds the old one or the whole new one."""
-    temporary = path.with_name(f".{path.name}-{uuid4().hex}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -81,6 +81,19 @@ class FindOptions:
         """
         return cls(ladder=as_ladder(ladder), stop=_rules(stop), **others)
 
+    def climbing(self) -> dict[str, Any]:
+        """What a range test takes of them, beside the probe and the ladder."""
+        return {
+            "stop": self.stop,
+            "equal_start": self.equal_start,
+            "held_out_every": self.held_out_every,
+            "max_updates": self.max_updates,
+            "max_seconds": self.max_seconds,
+            "extend_decades": self.extend_decades,
+            "on_point": self.on_point,
+            "clock": self.clock,
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """The choices as JSON data, for the record."""
         return {

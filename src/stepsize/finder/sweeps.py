@@ -47,15 +47,4 @@ class OneByOne:
 
 def swept(probe: Probe, options: FindOptions) -> Curve:
     """The range test of one probe."""
-    return range_test(
-        probe,
-        options.ladder,
-        stop=options.stop,
-        equal_start=options.equal_start,
-        held_out_every=options.held_out_every,
-        max_updates=options.max_updates,
-        max_seconds=options.max_seconds,
-        extend_decades=options.extend_decades,
-        on_point=options.on_point,
-        clock=options.clock,
-    )
+    return range_test(probe, options.ladder, **options.climbing())

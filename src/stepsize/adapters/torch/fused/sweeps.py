@@ -170,18 +170,7 @@ class _Lane:
         self.place, self.block = place, probe.block
         self.lr = 0.0
         self.curve: Curve | None = None
-        self._climb = climb(
-            self,
-            options.ladder,
-            stop=options.stop,
-            equal_start=options.equal_start,
-            held_out_every=options.held_out_every,
-            max_updates=options.max_updates,
-            max_seconds=options.max_seconds,
-            extend_decades=options.extend_decades,
-            on_point=options.on_point,
-            clock=options.clock,
-        )
+        self._climb = climb(self, options.ladder, **options.climbing())
 
     def go_on(self, loss: _Loss | None) -> None:
         """Hand over the loss of the update that was made, and learn the next rate."""

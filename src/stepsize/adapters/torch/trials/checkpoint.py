@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import torch
+
+from stepsize.store.whole_file import replacing
 
 #: Version of the layout; a checkpoint of another one is not read.
 FORMAT = 1
@@ -23,15 +24,8 @@ def save(path: Path, content: Any) -> None:
     Raises:
         OSError, RuntimeError: it cannot be written; nothing is left behind.
     """
-    temporary = path.with_name(f".{path.name}-{uuid4().hex}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as file:
+        torch.save(content, file)
 
 
 def save_checkpoint(path: Path, key: str, content: dict[str, Any]) -> None:
