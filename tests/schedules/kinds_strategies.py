@@ -90,6 +90,12 @@ def one_cycle(draw):
 
 
 @st.composite
+def slanted_triangular(draw):
+    steps, up = draw(st.integers(2, 300)), draw(st.floats(0.001, 0.5))
+    return ss.SlantedTriangular(draw(levels), steps, up, draw(st.floats(1.0, 1e6)))
+
+
+@st.composite
 def wsd(draw):
     (end, peak), some = draw(ordered(2)), st.integers(0, 100)
     spans = draw(some), draw(some), draw(lengths)
@@ -201,6 +207,9 @@ TABLE: dict[str, Entry] = {
     "one_cycle": Entry(
         one_cycle(),
         lambda s: (s.peak_value / s.div_factor, s.peak_value / s.div_factor / s.final_div_factor),
+    ),
+    "slanted_triangular": Entry(
+        slanted_triangular(), lambda s: (s.peak_value / s.ratio, s.peak_value / s.ratio)
     ),
     "flat_cosine": Entry(
         st.builds(

@@ -49,6 +49,7 @@ def findings(schedule, steps, **more):
         ("triangular(0.01, 0.1, 25)", 100),
         ("triangular2(0.01, 0.1, 10)", 40),
         ("one_cycle(0.1, steps=49)", 50),
+        ("slanted_triangular(0.1, steps=49)", 50),
         ("wsd(0.1, 0.001, 5, 70, 24)", 100),
         ("warm_restarts(0.1, 0.001, first_steps=10, t_mul=2, reach_end=true)", 70),
         ("warm_restarts(0.1, 0.01, first_steps=10, warmup_steps=2, reach_end=true)", 24),

@@ -21,6 +21,7 @@ from stepsize.schedules.refined import Refined
 from stepsize.schedules.restarts import WarmRestarts
 from stepsize.schedules.resume import Difference, compare_definitions
 from stepsize.schedules.root import InverseSqrt, Noam, Power
+from stepsize.schedules.slanted import SlantedTriangular
 from stepsize.schedules.stable import FlatCosine, Infinite, WarmupStableDecay
 from stepsize.schedules.step import MultiStep, Step
 from stepsize.schedules.text import parse
@@ -67,6 +68,7 @@ __all__ = [
     "Scale",
     "Schedule",
     "Shift",
+    "SlantedTriangular",
     "Stairs",
     "Step",
     "Stretch",

@@ -20,6 +20,7 @@ from stepsize.schedules.points import Points
 from stepsize.schedules.refined import Refined
 from stepsize.schedules.restarts import WarmRestarts
 from stepsize.schedules.root import InverseSqrt, Noam, Power
+from stepsize.schedules.slanted import SlantedTriangular
 from stepsize.schedules.stable import FlatCosine, Infinite, WarmupStableDecay
 from stepsize.schedules.step import MultiStep, Step
 from stepsize.schedules.time_based import CompoundingTime, InverseTime
@@ -50,6 +51,7 @@ KINDS: Mapping[str, type[Schedule]] = {
         ExpRange,
         Cyclic,
         OneCycle,
+        SlantedTriangular,
         FlatCosine,
         WarmupStableDecay,
         Infinite,

@@ -46,6 +46,10 @@ KINDS_AND_LIBRARIES = {
     "exp_range": (ss.ExpRange(0.01, 0.1, 10, gamma=0.99), ("torch",)),
     "cyclic": (ss.Cyclic(0.01, 0.1, 10, scale=ss.Linear(1.0, steps=3)), ()),
     "one_cycle": (ss.OneCycle(0.1, steps=STEPS), ("torch", "optax")),
+    "slanted_triangular": (
+        ss.SlantedTriangular(0.1, steps=STEPS),
+        ("torch", "optax", "timm", "transformers"),
+    ),
     "flat_cosine": (
         ss.FlatCosine(0.1, flat_steps=30, decay_steps=20),
         ("torch", "optax", "timm", "transformers"),
