@@ -5,10 +5,16 @@ import signal
 
 from hypothesis import HealthCheck, settings
 
+#: Of each law; STEPSIZE_EXAMPLES=1000 looks for longer.
+EXAMPLES = int(os.environ.get("STEPSIZE_EXAMPLES", "50"))
 settings.register_profile(
-    "ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    "ci",
+    deadline=None,
+    derandomize=True,
+    max_examples=EXAMPLES,
+    suppress_health_check=[HealthCheck.too_slow],
 )
-settings.register_profile("dev", deadline=None)
+settings.register_profile("dev", deadline=None, max_examples=EXAMPLES)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 # Tiny networks on shared cores are many times slower with several threads. Before torch is loaded.
