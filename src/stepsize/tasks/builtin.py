@@ -8,8 +8,11 @@ from functools import partial
 from types import MappingProxyType
 from typing import final
 
+from stepsize.tasks.clothing import make_clothing_transfer
 from stepsize.tasks.digits import make_digits
+from stepsize.tasks.digits_transfer import make_digits_transfer
 from stepsize.tasks.fashion_mnist import SHORT_EXAMPLES, make_fashion_mnist_mlp
+from stepsize.tasks.shakespeare import make_shakespeare_transfer
 from stepsize.tasks.task import Task
 
 
@@ -69,6 +72,27 @@ BUILTIN: Mapping[str, BuiltinTask] = MappingProxyType(
                 partial(make_fashion_mnist_mlp, examples=SHORT_EXAMPLES, adam=True),
                 _FASHION,
             ),
+            BuiltinTask(
+                "digits-transfer",
+                "a small convolutional network that knows the digits 0 to 4, fine-tuned on 160 "
+                "pictures of 5 to 9, SGD with momentum 0.9, batch 16",
+                make_digits_transfer,
+                ("torch",),
+            ),
+            BuiltinTask(
+                "clothing-transfer",
+                "ResNet-20 from CIFAR-10, fine-tuned on 3,068 photographs of clothes, SGD with "
+                "momentum 0.9, batch 32",
+                make_clothing_transfer,
+                ("torch", "pillow", "the photographs (see its message when they are missing)"),
+            ),
+            BuiltinTask(
+                "shakespeare-transfer",
+                "a character transformer that knows four of Shakespeare's plays, fine-tuned on "
+                "70 kB of five others, AdamW, batch 32",
+                make_shakespeare_transfer,
+                ("torch", "tiny shakespeare (1 MB, downloaded once)"),
+            ),
         )
     }
 )
@@ -78,6 +102,6 @@ def names() -> tuple[str, ...]:
     """The names of the built-in tasks, sorted.
 
     >>> names()[:2]
-    ('digits', 'fashion-mnist-mlp')
+    ('clothing-transfer', 'digits')
     """
     return tuple(sorted(BUILTIN))

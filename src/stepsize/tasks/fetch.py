@@ -9,7 +9,7 @@ import os
 import re
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
@@ -26,49 +26,6 @@ _LOG = logging.getLogger("stepsize.tasks")
 
 class _BrokenError(Exception):
     """A transfer that failed in a way that another attempt may mend."""
-
-
-def fetch(
-    url: str,
-    target: Path,
-    sha256: str,
-    *,
-    timeout: float = 30.0,
-    attempts: int = 4,
-    pause: float = 0.5,
-) -> Path:
-    """Make sure that ``target`` holds what ``url`` serves, and return it.
-
-    A file that is already there and has the checksum is used as it is. Otherwise the download
-    goes to ``<target>.part``, survives being broken off, and gets its final name in one step once
-    its checksum is right; so ``target`` is never half a file. Processes that want the same file
-    take turns, and all but the first find it there.
-
-    Args:
-        url: an ``http`` or ``https`` address.
-        target: where the file belongs; its folder is created.
-        sha256: the SHA-256 of the content: of the decompressed bytes for a gzip file.
-        timeout: seconds that the server may stay silent.
-        attempts: how often to try without receiving anything new before giving up.
-        pause: seconds before the second attempt; doubled for each one after.
-
-    Raises:
-        DataError: no connection, a refusal, a wrong checksum, or a folder that cannot be written.
-    """
-    if not url.startswith(("http://", "https://")):
-        raise DataError(f"Only http and https addresses can be fetched, got {url!r}.")
-    if content_sha256(target) == sha256:
-        return target
-    with _told_about_folder(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with locked(target.parent / ".lock"):
-            if content_sha256(target) == sha256:  # another process was faster
-                return target
-            _LOG.info("Downloading %s to %s", url, target)
-            part = target.with_name(target.name + ".part")
-            _download(url, part, sha256, timeout, attempts, pause)
-            os.replace(part, target)
-    return target
 
 
 def content_sha256(path: Path) -> str | None:
@@ -89,6 +46,52 @@ def content_sha256(path: Path) -> str | None:
     return digest.hexdigest()
 
 
+def fetch(
+    url: str,
+    target: Path,
+    sha256: str,
+    *,
+    timeout: float = 30.0,
+    attempts: int = 4,
+    pause: float = 0.5,
+    digest: Callable[[Path], str | None] = content_sha256,
+) -> Path:
+    """Make sure that ``target`` holds what ``url`` serves, and return it.
+
+    A file that is already there and has the checksum is used as it is. Otherwise the download
+    goes to ``<target>.part``, survives being broken off, and gets its final name in one step once
+    its checksum is right; so ``target`` is never half a file. Processes that want the same file
+    take turns, and all but the first find it there.
+
+    Args:
+        url: an ``http`` or ``https`` address.
+        target: where the file belongs; its folder is created.
+        sha256: the SHA-256 of the content: of the decompressed bytes for a gzip file.
+        timeout: seconds that the server may stay silent.
+        attempts: how often to try without receiving anything new before giving up.
+        pause: seconds before the second attempt; doubled for each one after.
+        digest: what computes the checksum of a file, None where it cannot; for files of which only
+            the content is known.
+
+    Raises:
+        DataError: no connection, a refusal, a wrong checksum, or a folder that cannot be written.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise DataError(f"Only http and https addresses can be fetched, got {url!r}.")
+    if digest(target) == sha256:
+        return target
+    with _told_about_folder(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with locked(target.parent / ".lock"):
+            if digest(target) == sha256:  # another process was faster
+                return target
+            _LOG.info("Downloading %s to %s", url, target)
+            part = target.with_name(target.name + ".part")
+            _download(url, part, sha256, digest, timeout, attempts, pause)
+            os.replace(part, target)
+    return target
+
+
 @contextmanager
 def _told_about_folder(target: Path) -> Iterator[None]:
     try:
@@ -101,12 +104,18 @@ def _told_about_folder(target: Path) -> Iterator[None]:
 
 
 def _download(
-    url: str, part: Path, sha256: str, timeout: float, attempts: int, pause: float
+    url: str,
+    part: Path,
+    sha256: str,
+    digest: Callable[[Path], str | None],
+    timeout: float,
+    attempts: int,
+    pause: float,
 ) -> None:
     """Leave the verified file at ``part``, or nothing."""
     for _ in range(2):
         resumed = _complete(url, part, timeout, attempts, pause)
-        if content_sha256(part) == sha256:
+        if digest(part) == sha256:
             return
         part.unlink()
         if not resumed:

@@ -52,3 +52,15 @@ def data_dir(name: str) -> Path:
         DataError: as for :func:`cache_dir`.
     """
     return (given_root() or cache_dir()) / "data" / name
+
+
+def weights_dir() -> Path:
+    """The folder in which weights that tasks begin with are looked for.
+
+    ``$STEPSIZE_DATA/weights`` when ``STEPSIZE_DATA`` is set, else ``<cache_dir()>/weights``, where
+    downloads go.
+
+    Raises:
+        DataError: as for :func:`cache_dir`.
+    """
+    return (given_root() or cache_dir()) / "weights"
