@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from stepsize import schedules as schedules
     from stepsize import suggest as suggest
     from stepsize import tasks as tasks
+    from stepsize import transfer as transfer
     from stepsize.adapters import jax as jax
     from stepsize.adapters import keras as keras
     from stepsize.adapters import torch as torch
@@ -92,6 +93,7 @@ _MODULES = {
     "suggest": "suggest",
     "tasks": "tasks",
     "torch": "adapters.torch",
+    "transfer": "transfer",
 }
 #: Packages that an adapter needs, by the extra that brings them.
 _EXTRAS = {"jax": "JAX", "keras": "Keras 3", "torch": "PyTorch"}

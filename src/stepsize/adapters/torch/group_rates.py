@@ -10,6 +10,9 @@ from torch.optim import Optimizer
 
 from stepsize.errors import InputError, require
 
+#: In a group made by ``fine_tuning.regroup``: the places its parameters had among all before.
+PLACES = "layer_places"
+
 
 class GroupRates:
     """Sets all groups of an optimizer from one rate, the largest group's.
@@ -56,6 +59,25 @@ def set_lr(optimizer: Optimizer, lr: float | None) -> None:
     if not isinstance(lr, (int, float)) or not 0 < lr < float("inf"):
         raise InputError(f"A learning rate must be a positive finite number, got {lr!r}.")
     GroupRates(optimizer).set(lr)
+
+
+def parameters_in_order(optimizer: Optimizer) -> list[torch.Tensor]:
+    """The optimizer's parameters in the order they had before layer groups were made of them.
+
+    The norm over all gradients depends on the order in its last bits.
+
+    >>> layer = torch.nn.Linear(2, 1)
+    >>> groups = [{"params": [layer.bias], PLACES: (1,)}, {"params": [layer.weight], PLACES: (0,)}]
+    >>> parameters_in_order(torch.optim.SGD(groups))[0] is layer.weight
+    True
+    """
+    placed: list[tuple[int, torch.Tensor]] = []
+    for group in optimizer.param_groups:
+        members, places = group["params"], group.get(PLACES, ())
+        if len(places) != len(members):
+            places = range(len(placed), len(placed) + len(members))
+        placed.extend(zip(places, members, strict=True))
+    return [parameter for _, parameter in sorted(placed, key=lambda pair: pair[0])]
 
 
 def starting_rates(groups: Sequence[dict[str, Any]]) -> list[float]:

@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 
 from stepsize.adapters.torch import distributed
 from stepsize.adapters.torch.batches import Batches
+from stepsize.adapters.torch.group_rates import parameters_in_order
 from stepsize.errors import InputError, RangeTestError, require
 
 #: ``loss_fn(model, batch)`` returns the mean loss of the batch, a scalar with a gradient.
@@ -146,7 +147,7 @@ class Update:
             return
         if self.recipe.scaler is not None:
             self.recipe.scaler.unscale_(self.optimizer)
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        parameters = parameters_in_order(self.optimizer)
         if self.recipe.clip_norm is not None:
             nn.utils.clip_grad_norm_(parameters, self.recipe.clip_norm)
         if self.recipe.clip_value is not None:
