@@ -1,0 +1,302 @@
+"""Training on activations is training through the frozen layers, or it is refused."""
+
+import copy
+import itertools
+
+import pytest
+import torch
+from adapters.fingerprint import Fingerprint, assert_unchanged
+from adapters.torch.fine_tuning import frozen_models as models
+from adapters.torch.fine_tuning.frozen_models import SMALL, frozen, image_task, text_task
+from torch import nn
+from torch.nn import functional
+
+from stepsize.adapters.torch import Recipe
+from stepsize.adapters.torch.fine_tuning.precomputed import Refused, precompute
+from stepsize.adapters.torch.trials.evaluation import evaluate
+from stepsize.adapters.torch.trials.training import Training
+from stepsize.errors import InputError, TaskError
+from stepsize.schedules import Constant
+from stepsize.tasks import TensorBatches
+
+pytest.importorskip("transformers")
+
+
+def begun(task, updates=5):
+    return Training(
+        task, Constant(0.1), seed=0, steps=3 * updates, updates_per_epoch=updates, recipe=Recipe()
+    )
+
+
+def history(task, epochs=2):
+    """Losses of all updates and evaluations; the model is trained."""
+    training = begun(task)
+    values = []
+    for _ in range(epochs):
+        for _ in range(training.updates_per_epoch):
+            values += [loss.loss for loss in training.update()]
+        training.end_epoch()
+        values += evaluate(task, task.val, Recipe(), "val_").values()
+    return values
+
+
+@pytest.mark.parametrize(
+    ("make", "count", "kept"),
+    [
+        (models.plain, 1, {"7"}),
+        (models.OptionA, 1, {"norm", "norm2"}),
+        (models.Skip, 2, {"first", "second"}),
+        (models.Writing, 1, {"second"}),
+        (models.vit, 2, {"vit.layers.0"}),
+        (models.bert, 3, {"bert.encoder.layer.0"}),
+        (models.gpt2, 1, {"transformer.h.0"}),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_losses_and_validation_are_those_of_training_through_the_body(make, count, kept):
+    task = (text_task if make in (models.bert, models.gpt2) else image_task)(make)
+    found = frozen(task, count)
+    state = copy.deepcopy(task.model.state_dict())
+    before = Fingerprint(task)
+    done = precompute(task, found, count)
+    assert_unchanged(before, task)
+    assert done.facts["validation"]
+    assert done.facts["shuffled"] is False  # a list of batches has one order
+    replay = next(iter(done.task.train)).replay
+    assert {call.name for call in replay.calls if call.frozen and any(call.needed)} == kept
+    through = history(task)
+    task.model.load_state_dict(state)
+    task.optimizer.state.clear()
+    spoil(found, count, task.model)
+    assert history(done.task) == pytest.approx(through, rel=2e-5)
+
+
+def test_of_many_places_only_those_are_kept_that_are_read():
+    task = image_task(models.vit)
+    done = precompute(task, frozen(task, 1), 1)
+    token = 40 * SMALL["hidden_size"] * 4
+    assert done.facts["bytes"] - 56 * 8 == token + token * 16 // 40  # training and validation
+
+    task = image_task(models.Highest)
+    for x, _ in task.train:
+        x[:, :, :3] *= 100.0  # in these pictures it lies in the first line
+    done = precompute(task, frozen(task, 1), 1)
+    assert next(iter(done.task.train)).layout.leaves[-1].window is None
+
+    task = image_task(models.Choosing)
+    rare = copy.deepcopy(task.train)
+    for x, _ in rare:
+        x[:, 0, 0, 0] = 0.0
+    rare[3][0][5, 0, 0, 0] = 3.0  # in one example of the fourth batch
+    for batches, saved in ((rare, False), (rare[:3], True)):
+        task = image_task(models.Choosing, batches)
+        found = frozen(task)
+        done = precompute(task, found, 1)
+        leaf = next(iter(done.task.train)).layout.leaves[-1]
+        assert (leaf.window is not None) == saved
+        for batch, told in zip(batches, done.task.train, strict=True):
+            through = float(task.loss(task.model, batch).detach())
+            assert float(done.task.loss(task.model, told).detach()) == pytest.approx(through)
+
+
+def spoil(found, count, model):
+    """Whatever is computed from frozen weights comes out as nan, tied ones excepted."""
+    tied = set(found.tied.values())
+    for name in (name for group in list(found)[:-count] for name in group.parameters):
+        if name not in tied:
+            model.get_parameter(name).data.fill_(torch.nan)
+
+
+@pytest.mark.parametrize(
+    ("make", "how", "reason"),
+    [
+        (models.OptionA, "train", "statistics"),
+        (lambda: models.plain()[3:], "train", "random"),
+        (models.Aside, "eval", "otherwise"),
+    ],
+)
+def test_what_does_not_come_out_the_same_is_refused(make, how, reason):
+    task = image_task(make)
+    if how == "train" and reason == "random":
+        task.model[0] = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Dropout(0.5))
+    found = frozen(task, 1, how)
+    before = Fingerprint(task)
+    with pytest.raises(Refused, match=reason):
+        precompute(task, found, 1)
+    assert_unchanged(before, task)
+
+
+def test_more_than_may_be_kept_and_groups_that_are_not_frozen_are_refused():
+    task = image_task(models.OptionA)
+    found = frozen(task)
+    with pytest.raises(Refused, match="most_bytes"):
+        precompute(task, found, 1, most_bytes=1000)
+    with pytest.raises(InputError, match="Freeze"):
+        precompute(thawed := image_task(models.OptionA), frozen(thawed, 2), 1)
+    for wrong in ({"trainable": 0}, {"trainable": len(found)}, {"trainable": 1, "passes": 0}):
+        with pytest.raises(InputError):
+            precompute(task, found, **wrong)
+
+
+class Noisy(list):
+    """Adds noise to its batches, in a new order each time."""
+
+    def __init__(self, batches, noise):
+        super().__init__(batches)
+        self.noise = noise
+
+    def __iter__(self):
+        for place in torch.randperm(len(self)).tolist():
+            x, y = self[place]
+            yield x + self.noise * torch.randn_like(x), y
+
+
+def test_examples_are_shuffled_anew_in_each_epoch_as_the_seed_says():
+    images = torch.randn(40, 3, 8, 8)
+    loader = TensorBatches(images, torch.arange(40) % 3, 16, shuffle=True)
+    task = image_task(models.plain, loader)
+    found = frozen(task)
+    done = precompute(task, found, 1, seed=3)
+    assert done.facts["by_example"]
+    assert not done.facts["augmented"]
+
+    def epochs(of):
+        return [torch.cat([b.kept[1] for b in of.train]) for _ in range(3)]
+
+    seen = epochs(done.task)
+    assert [len(batch.examples) for batch in done.task.train] == [16, 16]
+    for one, other in itertools.combinations(seen, 2):
+        assert not torch.equal(one, other)
+        assert {tuple(row) for row in one.tolist()} == {tuple(row) for row in other.tolist()}
+    again, different = (precompute(task, found, 1, seed=seed).task for seed in (3, 4))
+    assert all(map(torch.equal, epochs(again), seen))
+    assert not torch.equal(epochs(different)[0], seen[0])
+
+
+def test_views_of_an_augmenting_loader_take_turns():
+    task = image_task(models.OptionA)
+    found = frozen(task)
+    given = Noisy(task.train, noise=0.1)
+    once = precompute(image_task_with(task, given), found, 1)
+    assert once.facts["augmented"]
+    assert "1 recorded view" in once.facts["note"]
+    twice = precompute(image_task_with(task, given), found, 1, passes=2)
+    sums = [sum(float(b.kept[-1].sum()) for b in twice.task.train) for _ in range(4)]
+    assert sums[0] == pytest.approx(sums[2])
+    assert sums[1] == pytest.approx(sums[3])
+    assert abs(sums[0] - sums[1]) > 1e-3
+    still = precompute(image_task_with(task, Noisy(task.train, noise=0.0)), found, 1, seed=1)
+    assert (still.facts["augmented"], still.facts["shuffled"]) == (False, True)
+
+
+def image_task_with(task, train):
+    return models.finished(task.model, task.loss, train, task.val, task.metrics)
+
+
+def test_examples_that_depend_on_their_neighbours_stay_in_their_batch():
+    def paired(model, batch):
+        out = model(batch[0])
+        return (out[0::2] - out[1::2]).square().mean() + functional.cross_entropy(out, batch[1])
+
+    class Mixing(nn.Linear):
+        def forward(self, x):
+            return super().forward(x.flatten(1) - x.flatten(1).mean(0))
+
+    for model, loss in (
+        (models.OptionA(), paired),
+        (nn.Sequential(Mixing(192, 4), nn.Linear(4, 3)), models.on_images),
+    ):
+        whole = image_task(models.OptionA)
+        task = models.finished(model, loss, Noisy(whole.train, 0.0), whole.val, {})
+        done = precompute(task, frozen(task), 1, seed=1)
+        assert not done.facts["by_example"]
+        orders = [[float(b.kept[-1].sum()) for b in done.task.train] for _ in range(4)]
+        assert len({tuple(order) for order in orders}) > 1
+        assert len({tuple(sorted(order)) for order in orders}) == 1
+
+
+def test_batches_of_different_forms_are_kept_whole_and_read_from_a_file(tmp_path):
+    torch.manual_seed(0)
+    ragged = [(torch.randn(5, n, 4), torch.randint(0, 3, (5,)), "word") for n in (3, 4, 6)]
+    model = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 3))
+    task = models.finished(
+        model, lambda m, b: functional.cross_entropy(m(b[0]).mean(1), b[1]), ragged, ragged, {}
+    )
+    found = frozen(task)
+    made, read = (precompute(task, found, 1, folder=tmp_path) for _ in range(2))
+    assert (made.facts["reused"], read.facts["reused"]) == (False, True)
+    assert made.facts["key"] == read.facts["key"]
+    for batch, one, other in zip(ragged, made.task.train, read.task.train, strict=True):
+        through = float(task.loss(model, batch).detach())
+        for told in (one, other):
+            assert float(made.task.loss(model, told).detach()) == pytest.approx(through, rel=1e-6)
+
+
+def test_activations_are_found_again_until_anything_they_depend_on_changes(tmp_path):
+    task = image_task(models.OptionA)
+    found = frozen(task)
+
+    def facts(of=task):
+        return precompute(of, found, 1, folder=tmp_path).facts
+
+    first = facts()
+    assert not first["reused"]
+    with torch.no_grad():
+        task.model.linear.weight.add_(1)  # trained: the frozen layers do not depend on it
+    assert facts()["reused"]
+    keys = {first["key"]}
+    other = [(x.clone(), y) for x, y in task.train]
+    other[-1][0][-1, -1, -1, -1] += 1e-3
+    changes = [
+        lambda: facts(image_task_with(task, other)),
+        lambda: task.model.conv.weight.data[0, 0, 0, 0].add_(1e-3) is None or facts(),
+        lambda: task.model.norm.running_mean[0].add_(1e-3) is None or facts(),
+        lambda: setattr(task.model.norm, "eps", 1e-4) or facts(),
+        lambda: task.model.norm2.train() is None or facts(),
+    ]
+    for number, change in enumerate(changes[:-1]):
+        now = change()
+        assert not now["reused"], number
+        keys.add(now["key"])
+    assert len(keys) == len(changes)
+    for path in tmp_path.iterdir():
+        path.write_bytes(path.read_bytes()[:-40])  # as a full disk or a copy would leave it
+    assert not facts()["reused"]
+    assert facts()["reused"]
+    assert not [path for path in tmp_path.iterdir() if path.suffix != ".safetensors"]
+
+
+def test_a_training_on_activations_goes_on_in_mid_epoch_bit_for_bit(tmp_path):
+    def fresh():
+        images = torch.randn(40, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+        task = image_task(
+            models.plain, TensorBatches(images, torch.arange(40) % 3, 8, shuffle=True)
+        )
+        found = frozen(task)
+        return precompute(task, found, 1, folder=tmp_path, seed=5).task
+
+    def go(training, updates):
+        losses = []
+        for _ in range(updates):
+            losses += [loss.loss for loss in training.update()]
+            if training.at_end_of_epoch:
+                training.end_epoch()
+        return losses
+
+    task = fresh()
+    whole = begun(task)
+    go(whole, 7)
+    content = copy.deepcopy(whole.content())
+    expected = go(whole, 8)
+    resumed = begun(fresh())
+    resumed.resume(content)
+    resumed.replay(content)
+    assert go(resumed, 8) == expected
+
+
+def test_a_model_that_calls_its_layers_otherwise_than_recorded_says_so():
+    task = image_task(models.Skip)
+    done = precompute(task, frozen(task, 2), 2)
+    task.model.second, task.model.first = task.model.first, task.model.second
+    with pytest.raises(TaskError, match="precompute"):
+        done.task.loss(task.model, next(iter(done.task.train)))
