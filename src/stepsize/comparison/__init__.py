@@ -9,7 +9,7 @@ from stepsize.comparison.plan import Plan, PlannedArm
 from stepsize.comparison.ranking import PairedDifference, pairwise, rank
 from stepsize.comparison.result import result_of
 from stepsize.comparison.studies import DEFAULT_ARMS, STUDIES, Study
-from stepsize.comparison.trial import Trial
+from stepsize.comparison.trial import AnyTrial, Trial
 from stepsize.comparison.tuning import best_factor, scaled
 from stepsize.comparison.watcher import Watcher, Watchers
 
@@ -17,6 +17,7 @@ __all__ = [
     "DEFAULT_ARMS",
     "FOUND_NAMES",
     "STUDIES",
+    "AnyTrial",
     "Arm",
     "CompareOptions",
     "PairedDifference",

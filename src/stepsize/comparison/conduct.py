@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from stepsize.comparison.group import Together, make_group
 from stepsize.comparison.make_one import Train, make_one
-from stepsize.comparison.trial import Trial
+from stepsize.comparison.trial import AnyTrial
 from stepsize.comparison.watcher import Watcher
 from stepsize.records import OVER
 from stepsize.store import Lease, Store
+
+T = TypeVar("T", bound=AnyTrial)
 
 #: Runs of other processes are looked at so often.
 POLL_SECONDS = 0.5
 
 
 def conduct(
-    trials: Sequence[Trial],
+    trials: Sequence[AnyTrial],
     store: Store,
     train: Train,
     *,
@@ -48,7 +50,7 @@ def conduct(
     while left:
         numbers = {trial.key: run_id for run_id, trial in left.items()}
         waiting = tuple(left.values())
-        groups: Iterable[Sequence[Trial]] = (
+        groups: Iterable[Sequence[AnyTrial]] = (
             ((trial,) for trial in waiting) if together is None else together.groups(waiting)
         )
         for group in groups:
@@ -72,8 +74,8 @@ def conduct(
 
 
 def enter(
-    trials: Sequence[Trial], store: Store, watcher: Watcher
-) -> tuple[tuple[int, ...], dict[int, Trial]]:
+    trials: Sequence[T], store: Store, watcher: Watcher
+) -> tuple[tuple[int, ...], dict[int, T]]:
     """The runs' ids in the order of ``trials``, and those that are not over, by their ids."""
     ids = tuple(store.add_run(trial.key, trial.definition()) for trial in trials)
     left = dict(zip(ids, trials, strict=True))
@@ -84,8 +86,8 @@ def enter(
 
 
 def claimed(
-    runs: Iterable[tuple[int, Trial]], store: Store, environment: Mapping[str, Any]
-) -> list[tuple[Trial, Lease]]:
+    runs: Iterable[tuple[int, T]], store: Store, environment: Mapping[str, Any]
+) -> list[tuple[T, Lease]]:
     """The runs that could be claimed, with their leases; not those that are being made."""
     found = []
     for run_id, trial in runs:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 from stepsize.comparison.make_one import Train, make_one
-from stepsize.comparison.trial import Trial
+from stepsize.comparison.trial import AnyTrial
 from stepsize.comparison.watcher import Watcher
 from stepsize.errors import LeaseLostError, StoreError
 from stepsize.records import Evaluation
@@ -30,12 +30,12 @@ class Together:
         train: makes the runs of a group.
     """
 
-    groups: Callable[[Sequence[Trial]], Iterable[Sequence[Trial]]]
+    groups: Callable[[Sequence[Any]], Iterable[Sequence[Any]]]
     train: TrainGroup
 
 
 def make_group(
-    taken: Sequence[tuple[Trial, Lease]],
+    taken: Sequence[tuple[AnyTrial, Lease]],
     store: Store,
     train: Train,
     train_group: TrainGroup,
@@ -79,12 +79,12 @@ def make_group(
 
 
 def _tried(
-    group: Sequence[tuple[Trial, Lease]],
+    group: Sequence[tuple[AnyTrial, Lease]],
     store: Store,
     train_group: TrainGroup,
     watcher: Watcher,
     done: set[int],
-) -> tuple[list[tuple[Trial, Lease]], Exception | None]:
+) -> tuple[list[tuple[AnyTrial, Lease]], Exception | None]:
     """Make a group; the runs that are not over, and what was raised."""
     left = dict(enumerate(group))
 
@@ -110,7 +110,7 @@ def _tried(
     return list(left.values()), None
 
 
-def _tell_alone(group: Sequence[tuple[Trial, Lease]], error: Exception) -> None:
+def _tell_alone(group: Sequence[tuple[AnyTrial, Lease]], error: Exception) -> None:
     """Write down of each run that it goes on alone."""
     told = f"{type(error).__name__}: {error}".splitlines()[0]
     for _, lease in group:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from stepsize.comparison.trial import Trial
+from stepsize.comparison.trial import AnyTrial
 from stepsize.comparison.watcher import Watcher
 from stepsize.errors import LeaseLostError, StoreError
 from stepsize.records import Evaluation
@@ -15,7 +15,7 @@ from stepsize.tasks.blame import blame
 Train = Callable[..., None]
 
 
-def make_one(trial: Trial, lease: Lease, store: Store, train: Train, watcher: Watcher) -> bool:
+def make_one(trial: AnyTrial, lease: Lease, store: Store, train: Train, watcher: Watcher) -> bool:
     """Make one run under its lease; only what concerns all runs gets out.
 
     Returns:

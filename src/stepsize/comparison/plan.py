@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, final
 
-from stepsize.comparison.trial import Trial
+from stepsize.comparison.trial import AnyTrial
 
 
 @final
@@ -72,7 +72,7 @@ class Plan:
             known[name] = tuple(data[name])
         return cls(**known)
 
-    def key(self, trials: Sequence[Trial]) -> str:
+    def key(self, trials: Sequence[AnyTrial]) -> str:
         """A digest of what is compared and how it is judged; the same command has the same."""
         parts: list[Any] = [self.name, self.metric, self.higher, self.at, self.interval]
         parts += [(trial.arm, trial.key) for trial in trials]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from stepsize.comparison.result import result_of
-from stepsize.comparison.trial import Trial
+from stepsize.comparison.trial import AnyTrial
 from stepsize.comparison.watcher import Watcher
 from stepsize.progress import need_tqdm
 from stepsize.records import Evaluation
@@ -68,7 +68,7 @@ class _Bars(Watcher):
     def engine(self, name: str, reason: str) -> None:
         self._tqdm.write(f"engine {name}: {reason}", file=self._err())
 
-    def planned(self, trials: Sequence[Trial], over: int) -> None:
+    def planned(self, trials: Sequence[AnyTrial], over: int) -> None:
         self._close_bars()
         runs = {trial.key: trial for trial in trials}
         updates = sum(trial.updates for trial in runs.values())
@@ -80,7 +80,7 @@ class _Bars(Watcher):
         if over:
             self._all.write(f"{over} of {len(runs)} runs are finished already", file=self._err())
 
-    def started(self, trial: Trial, run_id: int, done: int) -> None:
+    def started(self, trial: AnyTrial, run_id: int, done: int) -> None:
         before = self._running.pop(run_id, None)  # it goes on after its worker was lost
         if before is not None:
             if before.bar is not None:
@@ -94,7 +94,7 @@ class _Bars(Watcher):
         # What is made now counts in the bar over all, so that its time left is right.
         self._running[run_id] = _Running(bar)
 
-    def evaluated(self, trial: Trial, run_id: int, evaluation: Evaluation) -> None:
+    def evaluated(self, trial: AnyTrial, run_id: int, evaluation: Evaluation) -> None:
         run = self._running[run_id]
         run.last = evaluation.values["val_loss"]
         if run.bar is not None:
@@ -104,7 +104,7 @@ class _Bars(Watcher):
         run.updates += step
         self._all.update(step)
 
-    def ended(self, trial: Trial, run_id: int, status: str, error: str) -> None:
+    def ended(self, trial: AnyTrial, run_id: int, status: str, error: str) -> None:
         run = self._running.pop(run_id)
         if run.bar is not None:
             run.bar.close()
@@ -113,7 +113,7 @@ class _Bars(Watcher):
         self._all.write(f"{trial.arm}, seed {trial.seed}: {outcome}", file=self._err())
         self._all.set_postfix_str(self._leaders(), refresh=True)
 
-    def waiting(self, trials: Sequence[Trial]) -> None:
+    def waiting(self, trials: Sequence[AnyTrial]) -> None:
         self._all.set_postfix_str(f"waiting for {len(trials)} runs of other processes")
 
     def close(self) -> None:

@@ -36,7 +36,7 @@ def result_of(store: Store, which: int | str | None = None) -> Comparison:
         higher=plan.higher,
         at=plan.at,
         method=plan.interval,
-        rates={arm.arm: (arm.effort, arm.rates_from) for arm in plan.arms},
+        rates=_rates(plan, found),
     )
     kept: Mapping[str, Any] = store.kept("test", stored.key) or {}
     return Comparison(
@@ -61,6 +61,24 @@ def result_of(store: Store, which: int | str | None = None) -> Comparison:
         name=plan.name,
         store=str(store.path),
     )
+
+
+def _rates(plan: Plan, found: Sequence[tuple[StoredRun, str]]) -> dict[str, tuple[int | None, str]]:
+    """The effort behind each arm's rates and where they come from.
+
+    They are known before the runs, or each run has chosen its own and says so in its facts: the
+    effort is then the mean of what its runs have spent.
+    """
+    rates = {arm.arm: (arm.effort, arm.rates_from) for arm in plan.arms}
+    own: dict[str, list[StoredRun]] = defaultdict(list)
+    for run, arm in found:
+        if run.facts.get("rates_from"):
+            own[arm].append(run)
+    for arm, runs in own.items():
+        spent = [run.facts["search_updates"] for run in runs]
+        effort = round(math.fsum(spent) / len(spent)) if any(spent) else None
+        rates[arm] = (effort, runs[0].facts["rates_from"])
+    return rates
 
 
 def _test_notes(test: Mapping[str, Any]) -> Iterator[str]:

@@ -7,10 +7,57 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, final
+from typing import Any, Protocol, final
 
 from stepsize.schedules import Schedule
 from stepsize.tasks import LoadedTask
+
+
+class AnyTrial(Protocol):
+    """A run before it is made, as far as those see who have it made and look on.
+
+    What it is trained under is the business of those who make it: one schedule (:class:`Trial`),
+    or a plan of several phases.
+    """
+
+    @property
+    def arm(self) -> str:
+        """What the comparison calls it."""
+        ...
+
+    @property
+    def task(self) -> LoadedTask:
+        """The task, loaded."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Decides the initial weights and the order of the batches."""
+        ...
+
+    @property
+    def epochs(self) -> int:
+        """Passes through the training batches."""
+        ...
+
+    @property
+    def updates_per_epoch(self) -> int:
+        """Optimizer updates in a pass."""
+        ...
+
+    @property
+    def updates(self) -> int:
+        """The budget."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """A digest of the definition."""
+        ...
+
+    def definition(self) -> dict[str, Any]:
+        """Everything that decides the run's numbers, as JSON data."""
+        ...
 
 
 @final

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from stepsize.comparison.trial import Trial
+from stepsize.comparison.trial import AnyTrial
 from stepsize.records import Evaluation
 from stepsize.store import Store
 
@@ -20,22 +20,22 @@ class Watcher:
     def entered(self, store: Store, comparison_id: int) -> None:
         """The comparison is in the store, under that number; its runs come next."""
 
-    def planned(self, trials: Sequence[Trial], over: int) -> None:
+    def planned(self, trials: Sequence[AnyTrial], over: int) -> None:
         """These runs are to be made; ``over`` of them are over already."""
 
     def engine(self, name: str, reason: str) -> None:
         """That engine makes them, for that reason."""
 
-    def started(self, trial: Trial, run_id: int, done: int) -> None:
+    def started(self, trial: AnyTrial, run_id: int, done: int) -> None:
         """A run begins, or goes on after ``done`` updates."""
 
-    def evaluated(self, trial: Trial, run_id: int, evaluation: Evaluation) -> None:
+    def evaluated(self, trial: AnyTrial, run_id: int, evaluation: Evaluation) -> None:
         """An epoch is done."""
 
-    def ended(self, trial: Trial, run_id: int, status: str, error: str) -> None:
+    def ended(self, trial: AnyTrial, run_id: int, status: str, error: str) -> None:
         """A run is over, or cannot go on: its status and what went wrong."""
 
-    def waiting(self, trials: Sequence[Trial]) -> None:
+    def waiting(self, trials: Sequence[AnyTrial]) -> None:
         """Nothing is left but runs that other processes are making."""
 
     def close(self) -> None:
@@ -59,7 +59,7 @@ class Watchers(Watcher):
         """Tell all."""
         self._tell("entered", store, comparison_id)
 
-    def planned(self, trials: Sequence[Trial], over: int) -> None:
+    def planned(self, trials: Sequence[AnyTrial], over: int) -> None:
         """Tell all."""
         self._tell("planned", trials, over)
 
@@ -67,19 +67,19 @@ class Watchers(Watcher):
         """Tell all."""
         self._tell("engine", name, reason)
 
-    def started(self, trial: Trial, run_id: int, done: int) -> None:
+    def started(self, trial: AnyTrial, run_id: int, done: int) -> None:
         """Tell all."""
         self._tell("started", trial, run_id, done)
 
-    def evaluated(self, trial: Trial, run_id: int, evaluation: Evaluation) -> None:
+    def evaluated(self, trial: AnyTrial, run_id: int, evaluation: Evaluation) -> None:
         """Tell all."""
         self._tell("evaluated", trial, run_id, evaluation)
 
-    def ended(self, trial: Trial, run_id: int, status: str, error: str) -> None:
+    def ended(self, trial: AnyTrial, run_id: int, status: str, error: str) -> None:
         """Tell all."""
         self._tell("ended", trial, run_id, status, error)
 
-    def waiting(self, trials: Sequence[Trial]) -> None:
+    def waiting(self, trials: Sequence[AnyTrial]) -> None:
         """Tell all."""
         self._tell("waiting", trials)
 

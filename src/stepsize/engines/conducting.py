@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, final
 
-from stepsize.comparison import Trial, Watcher
+from stepsize.comparison import AnyTrial, Trial, Watcher
 from stepsize.comparison.conduct import POLL_SECONDS, enter
 from stepsize.comparison.make_one import make_one
 from stepsize.engines.crew import TRIES, Call, Crew, Outcome
@@ -207,15 +207,15 @@ def beside(store: Store, call_for: Callable[[Trial, int], Call]) -> Begin:
 class TellingWatcher(Watcher):
     """Tells the process that asked for a run what happens to it."""
 
-    def started(self, trial: Trial, run_id: int, done: int) -> None:
+    def started(self, trial: AnyTrial, run_id: int, done: int) -> None:
         """Tell it."""
         tell(("started", done))
 
-    def evaluated(self, trial: Trial, run_id: int, evaluation: Evaluation) -> None:
+    def evaluated(self, trial: AnyTrial, run_id: int, evaluation: Evaluation) -> None:
         """Tell it."""
         tell(("evaluated", evaluation))
 
-    def ended(self, trial: Trial, run_id: int, status: str, error: str) -> None:
+    def ended(self, trial: AnyTrial, run_id: int, status: str, error: str) -> None:
         """Tell it."""
         tell(("ended", status, error))
 

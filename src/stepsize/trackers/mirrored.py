@@ -17,7 +17,7 @@ from threading import Thread
 from typing import Any, final
 
 from stepsize import errors
-from stepsize.comparison import Trial, Watcher
+from stepsize.comparison import AnyTrial, Watcher
 from stepsize.errors import StepsizeError
 from stepsize.records import Comparison, Evaluation
 from stepsize.store import Store
@@ -128,11 +128,11 @@ class _Sender(Watcher):
         """Send this comparison from now on."""
         self._process.order("comparison", comparison_id)
 
-    def evaluated(self, trial: Trial, run_id: int, evaluation: Evaluation) -> None:
+    def evaluated(self, trial: AnyTrial, run_id: int, evaluation: Evaluation) -> None:
         """Send the epoch."""
         self._process.order("sync", run_id)
 
-    def ended(self, trial: Trial, run_id: int, status: str, error: str) -> None:
+    def ended(self, trial: AnyTrial, run_id: int, status: str, error: str) -> None:
         """Send the end."""
         self._process.order("end", run_id)
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple, final
 
 from stepsize.adapters.torch.engine.run_engine import RunEngine
 from stepsize.adapters.torch.find_task import find, loaded_task
 from stepsize.adapters.torch.prospect import Prospect, prospect
+from stepsize.adapters.torch.reading_test_set import ChosenRuns
 from stepsize.adapters.torch.setting import describe_recipe
-from stepsize.adapters.torch.trials import test_values
 from stepsize.adapters.torch.update import Recipe
 from stepsize.comparison import (
     FOUND_NAMES,
@@ -29,13 +26,11 @@ from stepsize.comparison import (
     scaled,
 )
 from stepsize.errors import InputError
-from stepsize.records import OVER, Comparison, FindResult
+from stepsize.records import Comparison, FindResult
 from stepsize.schedules import Schedule
 from stepsize.store import Store
 from stepsize.tasks import LoadedTask
-from stepsize.tasks.blame import blame
 from stepsize.tasks.explain import explained
-from stepsize.tasks.filelock import locked
 
 
 class _Settled(NamedTuple):
@@ -85,13 +80,9 @@ class Comparing:
         )
         self.watcher.entered(self.store, comparison)
         self.engine.make(trials)
-        result = result_of(self.store, comparison)
-        if self._chosen(result, key, trials, ids):
-            with locked(self._lock()):  # another process may be at the same point
-                chosen = self._chosen(result, key, trials, ids)
-                why = self._read_test(key, chosen) if chosen else ()
-            result = result_of(self.store, comparison)
-            result = replace(result, notes=(*result.notes, *why))
+        sources = [trial.source for trial in trials]
+        runs = ChosenRuns(self.store, comparison, key, trials, ids, sources, self.recipe)
+        result = runs.tested() if self.options.test else result_of(self.store, comparison)
         result = replace(result, notes=(*result.notes, *self.engine.notes))
         self.store.finish_comparison(comparison, result.to_dict())
         return result
@@ -219,49 +210,6 @@ class Comparing:
                 "engine": str(self.engine.asked),
             },
         )
-
-    def _lock(self) -> Path:
-        self.store.files.mkdir(parents=True, exist_ok=True)
-        return self.store.files / "test-set.lock"
-
-    # -- the test set -------------------------------------------------------------------------
-
-    def _chosen(
-        self, result: Comparison, key: str, trials: Sequence[Trial], ids: Sequence[int]
-    ) -> list[tuple[Trial, int]]:
-        """The chosen arm's runs, if the test set is to be read for them and was not before."""
-        best = result.best
-        over = all(run.status in OVER for run in result.runs)
-        if not self.options.test or best is None or not over or self.store.kept("test", key):
-            return []
-        return [
-            (trial, run_id)
-            for trial, run_id in zip(trials, ids, strict=True)
-            if trial.arm == best.arm and self.store.weights(run_id).is_file()
-        ]
-
-    def _read_test(self, key: str, runs: Sequence[tuple[Trial, int]]) -> tuple[str, ...]:
-        """Read the test set and keep what it says; notes on what went wrong."""
-        first = runs[0][0]
-        try:
-            seeds = {
-                str(trial.seed): test_values(trial, self.store.weights(run_id), recipe=self.recipe)
-                for trial, run_id in runs
-            }
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code raises anything
-            return (f"The test set could not be read: {blame(error, first.task.files)}.",)
-        if not all(math.isfinite(v) for values in seeds.values() for v in values.values()):
-            return ("The test set gave a value that is not finite; nothing is kept of it.",)
-        mean = {
-            name: math.fsum(values[name] for values in seeds.values()) / len(seeds)
-            for name in next(iter(seeds.values()))
-        }
-        reads = [*(self.store.kept("test reads", first.source) or []), first.arm]
-        self.store.keep("test reads", first.source, reads)
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        said = {"arm": first.arm, "seeds": seeds, "mean": mean, "read": now, "reads": len(reads)}
-        self.store.keep("test", key, said)
-        return ()
 
 
 def _rates(answer: FindResult, arm: Arm) -> dict[str, float]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
+from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -50,6 +52,19 @@ class Interrupts:
             number, self._waiting = self._waiting, None
             self._give_back()
             signal.raise_signal(number)
+
+    @contextlib.contextmanager
+    def let_through(self) -> Iterator[None]:
+        """In this block, inside the other, a signal acts at once: nothing would be half done."""
+        self.deliver()
+        held = self._before
+        self._give_back()
+        try:
+            yield
+        finally:
+            for number in held:
+                signal.signal(number, self._hear)
+            self._before = held
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         if self._waiting is not None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
@@ -14,8 +15,9 @@ from stepsize.adapters.torch.trials import checkpoint
 from stepsize.adapters.torch.trials.evaluation import evaluate
 from stepsize.adapters.torch.trials.interrupts import Interrupts
 from stepsize.adapters.torch.trials.training import Loss, Training
+from stepsize.adapters.torch.trials.trial_facts import facts
 from stepsize.adapters.torch.update import Recipe
-from stepsize.comparison.trial import Trial
+from stepsize.comparison.trial import AnyTrial, Trial
 from stepsize.records import Evaluation
 from stepsize.tasks import Task
 
@@ -32,23 +34,64 @@ class Diverged(Exception):
     """A loss that is not finite; says where."""
 
 
+@dataclass(frozen=True)
+class Part:
+    """What is trained, and where it stands in its run.
+
+    Attributes:
+        training: the whole run's, or that of one of its phases.
+        epochs: its length.
+        before: epochs of the run that were trained before it.
+        context: what a checkpoint has to hold besides the training's content.
+        at_epoch: told how many of its epochs are done whenever one is, before anything can stop
+            the run.
+        batches: the fact that names the batches it has seen.
+    """
+
+    training: Training
+    epochs: int
+    before: int = 0
+    context: Callable[[], dict[str, Any]] = dict
+    at_epoch: Callable[[int], object] = lambda epoch: None
+    batches: str = "batches"
+
+
 class LoggedTraining:
-    """The training of a freshly made task, written down through a lease.
+    """The training of a run, or a part of it, written down through a lease.
 
     Args:
         trial: what decides its numbers.
-        task: the trial's task, freshly made.
+        task: what is trained and evaluated.
+        part: the training of it.
         lease: where everything is written.
         recipe: how an update is made.
         checkpoint_seconds: at least this long between two checkpoints; 0 saves after every update.
     """
 
     def __init__(
-        self, trial: Trial, task: Task, lease: Lease, recipe: Recipe, checkpoint_seconds: float
+        self,
+        trial: AnyTrial,
+        task: Task,
+        part: Part,
+        lease: Lease,
+        recipe: Recipe,
+        checkpoint_seconds: float,
     ) -> None:
         self.trial, self.task, self.lease, self.recipe = trial, task, lease, recipe
         self.checkpoint_seconds = checkpoint_seconds
-        self._training = Training(
+        self._part, self._training = part, part.training
+        self._before = part.before * trial.updates_per_epoch
+        self._losses: list[float] = []  # of the epoch so far
+        self._settled = True  # between two updates
+        self._told = False  # that a checkpoint could not be written
+        self._next_checkpoint = time.monotonic() + checkpoint_seconds
+
+    @classmethod
+    def of(
+        cls, trial: Trial, task: Task, lease: Lease, recipe: Recipe, checkpoint_seconds: float
+    ) -> Self:
+        """The whole training of a freshly made task."""
+        training = Training(
             task,
             trial.schedule,
             seed=trial.seed,
@@ -56,15 +99,16 @@ class LoggedTraining:
             updates_per_epoch=trial.updates_per_epoch,
             recipe=recipe,
         )
-        self._losses: list[float] = []  # of the epoch so far
-        self._settled = True  # between two updates
-        self._told = False  # that a checkpoint could not be written
-        self._next_checkpoint = time.monotonic() + checkpoint_seconds
+        return cls(trial, task, Part(training, trial.epochs), lease, recipe, checkpoint_seconds)
 
     @property
     def updates(self) -> int:
         """Updates done since the beginning of the run."""
-        return self._training.updates
+        return self._before + self._training.updates
+
+    def facts(self) -> dict[str, Any]:
+        """What the run tells of itself at its beginning."""
+        return facts(self.task, self.trial.updates_per_epoch)
 
     def run(self, interrupts: Interrupts, watch: Watch | None) -> None:
         """Train to the end.
@@ -72,7 +116,7 @@ class LoggedTraining:
         Raises:
             Diverged: a loss was not finite.
         """
-        while self._training.updates < self.trial.updates:
+        while self._training.epoch < self._part.epochs:
             self._settled = False
             self._log(self._training.update())
             if self._training.at_end_of_epoch:
@@ -125,10 +169,11 @@ class LoggedTraining:
 
     def _content(self) -> dict[str, Any]:
         losses = torch.tensor(self._losses, dtype=torch.float64, device="cpu")
-        return {**self._training.content(), "losses": losses}
+        return {**self._training.content(), "losses": losses, **self._part.context()}
 
     def _log(self, losses: Iterable[Loss]) -> None:
-        for update, rate, loss in losses:
+        for number, rate, loss in losses:
+            update = self._before + number
             self._losses.append(loss)
             self.lease.log(update, rate, loss)
             if not math.isfinite(loss):
@@ -146,10 +191,12 @@ class LoggedTraining:
         assert self.task.val is not None
         values = {"train_loss": math.fsum(self._losses) / len(self._losses)}
         values |= evaluate(self.task, self.task.val, self.recipe, "val_")
-        evaluation = Evaluation(self._training.epoch, self.updates, values)
-        self.lease.facts(batches=self._training.batches.digest)
+        epoch = self._part.before + self._training.epoch
+        evaluation = Evaluation(epoch, self.updates, values)
+        self.lease.facts(**{self._part.batches: self._training.batches.digest})
         self.lease.evaluate(evaluation)
         self._losses = []
+        self._part.at_epoch(self._training.epoch)
         self._settled = True
         if watch is not None:
             with random_state.kept():

@@ -12,8 +12,7 @@ from stepsize.adapters.torch.scheduled_lr import ScheduledLR
 from stepsize.adapters.torch.setting import other_device
 from stepsize.adapters.torch.trials import random_record
 from stepsize.adapters.torch.trials.epoch_batches import EpochBatches
-from stepsize.adapters.torch.trials.object_state import ObjectState
-from stepsize.adapters.torch.trials.training_state import TrainingState
+from stepsize.adapters.torch.trials.training_state import OwnStates, TrainingState
 from stepsize.adapters.torch.update import Recipe, Update
 from stepsize.schedules import Schedule
 from stepsize.tasks import Task
@@ -37,17 +36,18 @@ class Loss(NamedTuple):
 
 
 class Training:
-    """The training of a freshly made task.
+    """The training of a freshly made task, or a part of one that goes on with the same objects.
 
     Making one seeds the global random generators; they are part of the training while it runs.
 
     Args:
-        task: freshly made.
+        task: freshly made, unless its ``states`` are given.
         schedule: resolved to ``steps``.
-        seed: decides the random numbers of the training.
+        seed: decides the random numbers of the training; None leaves the generators as they are.
         steps: updates in the whole training.
         updates_per_epoch: updates in one pass through the batches.
         recipe: how an update is made.
+        states: of the task, if it was trained before: taken hold of when it was freshly made.
 
     Attributes:
         batches: where the updates draw theirs.
@@ -71,10 +71,11 @@ class Training:
         task: Task,
         schedule: Schedule,
         *,
-        seed: int,
+        seed: int | None,
         steps: int,
         updates_per_epoch: int,
         recipe: Recipe,
+        states: OwnStates | None = None,
     ) -> None:
         self.task, self.recipe, self.updates_per_epoch = task, recipe, updates_per_epoch
         self._schedule = schedule
@@ -85,12 +86,13 @@ class Training:
         self._scheduler = ScheduledLR(
             task.optimizer, schedule, steps=steps, steps_per_epoch=updates_per_epoch
         )
-        self._state = TrainingState(task, self._scheduler, recipe.scaler)
-        self._loader = ObjectState(task.train)
+        objects, self._loader = states or OwnStates.of(task)
+        self._state = TrainingState(task.optimizer, self._scheduler, recipe.scaler, objects)
         self._block = 1 if device is None else READ_TOGETHER
         self._unread: list[tuple[float, torch.Tensor]] = []
         self.epoch = self.done = 0
-        random_state.seed(seed)
+        if seed is not None:
+            random_state.seed(seed)
         if not task.model.training:  # a model in training keeps its frozen layers' eval mode
             task.model.train()
         self._mark_start()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.optim import Optimizer
@@ -12,19 +12,38 @@ from stepsize.adapters.torch.trials.object_state import ObjectState
 from stepsize.tasks import Task
 
 
+class OwnStates(NamedTuple):
+    """What a task's own objects keep.
+
+    Attributes:
+        objects: of the model and the loss.
+        loader: of the training batches.
+    """
+
+    objects: ObjectState
+    loader: ObjectState
+
+    @classmethod
+    def of(cls, task: Task) -> OwnStates:
+        """Those of a freshly made task: what is taken later is told apart from what was there."""
+        return cls(ObjectState(task.model, task.loss), ObjectState(task.train))
+
+
 class TrainingState:
     """Weights, buffers and what the user's code keeps, the optimizer, its scheduler, a scaler.
 
     Args:
-        task: freshly made.
+        optimizer: the task's.
         scheduler: the optimizer's.
         scaler: a ``GradScaler``, or None.
+        objects: of the task's model and loss.
     """
 
-    def __init__(self, task: Task, scheduler: ScheduledLR, scaler: Any) -> None:
-        self._optimizer: Optimizer = task.optimizer
-        self._scheduler, self._scaler = scheduler, scaler
-        self._objects = ObjectState(task.model, task.loss)
+    def __init__(
+        self, optimizer: Optimizer, scheduler: ScheduledLR, scaler: Any, objects: ObjectState
+    ) -> None:
+        self._optimizer = optimizer
+        self._scheduler, self._scaler, self._objects = scheduler, scaler, objects
 
     def take(self) -> dict[str, Any]:
         """The state; its tensors are the living ones."""
