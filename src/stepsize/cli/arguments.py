@@ -73,6 +73,75 @@ def store_path(options: argparse.Namespace) -> Path:
     return Path(options.store or os.environ.get(_STORE_VARIABLE) or _STORE_FILE)
 
 
+def add_seeds(group: argparse._ArgumentGroup) -> None:
+    """``--seeds``: the same for every command that compares."""
+    group.add_argument("--seeds", metavar="LIST", help="such as 0,1,2 (default: three from --seed)")
+
+
+def add_record(group: argparse._ArgumentGroup) -> None:
+    """What becomes of a comparison's result: the same for every command that compares."""
+    group.add_argument(
+        "--no-test", action="store_true",
+        help="leave the test set alone (it is read once, for what was chosen)",
+    )  # fmt: skip
+    group.add_argument("--name", default="", metavar="TEXT", help="a title")
+    group.add_argument(
+        "--tracker", action="append", default=[], metavar="NAME[:WHERE]",
+        help="also send it to tensorboard, mlflow, wandb or trackio; may be repeated",
+    )  # fmt: skip
+
+
+def add_judgement(parser: argparse.ArgumentParser) -> None:
+    """By what runs are ranked: the same for every command that compares."""
+    group = parser.add_argument_group("judgement")
+    group.add_argument(
+        "--metric", default="val_loss", metavar="NAME", help="ranked by (default val_loss)"
+    )
+    direction = group.add_mutually_exclusive_group()
+    direction.add_argument(
+        "--higher", action="store_true", default=None, help="more of the metric is better"
+    )
+    direction.add_argument("--lower", dest="higher", action="store_false", help="less of it is")
+    group.add_argument(
+        "--at", choices=("final", "best"), default="final",
+        help="judge runs by their end or by their best epoch (default final)",
+    )  # fmt: skip
+    group.add_argument(
+        "--interval", choices=("t", "bootstrap"), default="t", help="of differences (default t)"
+    )
+
+
+def judgement(options: argparse.Namespace) -> dict[str, Any]:
+    """The fields of ``CompareOptions`` that the arguments stand for."""
+    chosen = {
+        "metric": options.metric,
+        "higher": options.higher,
+        "at": options.at,
+        "interval": options.interval,
+        "test": not options.no_test,
+    }
+    return {**chosen, "name": options.name} if options.name else chosen
+
+
+def seeds(options: argparse.Namespace) -> tuple[int, ...] | None:
+    """The seeds that were asked for; None for the usual ones."""
+    if options.seeds is not None:
+        return numbers("--seeds", options.seeds, int)
+    return None if options.seed == 0 else tuple(range(options.seed, options.seed + 3))
+
+
+def numbers(option: str, text: str, kind: type) -> tuple[Any, ...]:
+    """Numbers separated by commas.
+
+    Raises:
+        InputError: they are none.
+    """
+    try:
+        return tuple(kind(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise InputError(f"{option} takes numbers separated by commas, got {text!r}.") from None
+
+
 def add_ladder(parser: argparse.ArgumentParser) -> None:
     """Which rates to climb."""
     group = parser.add_argument_group("rates")

@@ -9,7 +9,6 @@ from stepsize.cli import arguments, messages
 from stepsize.cli.comparison_output import print_comparison
 from stepsize.cli.exit_codes import ABSTAINED, DONE, FAILED
 from stepsize.cli.output_folder import OutputFolder, task_folder
-from stepsize.errors import InputError
 from stepsize.report.figures import need_matplotlib
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def add_to(commands: Any) -> None:
     arguments.add_store(parser)
     arguments.add_engine(parser)
     _add_comparison(parser)
-    _add_judgement(parser)
+    arguments.add_judgement(parser)
     arguments.add_update(parser)
     parser.set_defaults(
         run=run, interrupted="what is finished is kept, the same command goes on from there"
@@ -45,7 +44,7 @@ def add_to(commands: Any) -> None:
 def _add_comparison(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("comparison")
     group.add_argument("--epochs", type=int, metavar="N", help="of every run; a study has its own")
-    group.add_argument("--seeds", metavar="LIST", help="such as 0,1,2 (default: three from --seed)")
+    arguments.add_seeds(group)
     group.add_argument(
         "--schedule",
         action="append",
@@ -62,34 +61,7 @@ def _add_comparison(parser: argparse.ArgumentParser) -> None:
         "--any-length", action="store_true",
         help="accept schedules that end before or after the run",
     )  # fmt: skip
-    group.add_argument(
-        "--no-test", action="store_true",
-        help="leave the test set alone (it is read once, for the chosen schedule)",
-    )  # fmt: skip
-    group.add_argument("--name", default="", metavar="TEXT", help="a title")
-    group.add_argument(
-        "--tracker", action="append", default=[], metavar="NAME[:WHERE]",
-        help="also send it to tensorboard, mlflow, wandb or trackio; may be repeated",
-    )  # fmt: skip
-
-
-def _add_judgement(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("judgement")
-    group.add_argument(
-        "--metric", default="val_loss", metavar="NAME", help="ranked by (default val_loss)"
-    )
-    direction = group.add_mutually_exclusive_group()
-    direction.add_argument(
-        "--higher", action="store_true", default=None, help="more of the metric is better"
-    )
-    direction.add_argument("--lower", dest="higher", action="store_false", help="less of it is")
-    group.add_argument(
-        "--at", choices=("final", "best"), default="final",
-        help="judge runs by their end or by their best epoch (default final)",
-    )  # fmt: skip
-    group.add_argument(
-        "--interval", choices=("t", "bootstrap"), default="t", help="of differences (default t)"
-    )
+    arguments.add_record(group)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -118,7 +90,7 @@ def _compare(options: argparse.Namespace, folder: OutputFolder) -> Comparison:
             options.task,
             options.schedule,
             options.epochs,
-            _seeds(options),
+            arguments.seeds(options),
             recipe=arguments.recipe(options),
             store=store,
             engine=options.engine,
@@ -136,29 +108,10 @@ def _compare(options: argparse.Namespace, folder: OutputFolder) -> Comparison:
 def _choices(options: argparse.Namespace) -> dict[str, Any]:
     """The fields of ``CompareOptions`` that were given."""
     chosen = {
-        "metric": options.metric,
-        "higher": options.higher,
-        "at": options.at,
-        "interval": options.interval,
+        **arguments.judgement(options),
         "any_length": options.any_length,
-        "test": not options.no_test,
-        "rate_factors": _numbers("--rate-factors", options.rate_factors or "", float),
+        "rate_factors": arguments.numbers("--rate-factors", options.rate_factors or "", float),
     }
     if options.tuning_seeds:
-        chosen["tuning_seeds"] = _numbers("--tuning-seeds", options.tuning_seeds, int)
-    if options.name:
-        chosen["name"] = options.name
+        chosen["tuning_seeds"] = arguments.numbers("--tuning-seeds", options.tuning_seeds, int)
     return chosen
-
-
-def _seeds(options: argparse.Namespace) -> tuple[int, ...] | None:
-    if options.seeds is not None:
-        return _numbers("--seeds", options.seeds, int)
-    return None if options.seed == 0 else tuple(range(options.seed, options.seed + 3))
-
-
-def _numbers(option: str, text: str, kind: type) -> tuple[Any, ...]:
-    try:
-        return tuple(kind(part) for part in text.split(",") if part.strip())
-    except ValueError:
-        raise InputError(f"{option} takes numbers separated by commas, got {text!r}.") from None

@@ -19,6 +19,7 @@ from stepsize.cli import (
     runs_command,
     schedule_command,
     tasks_command,
+    transfer_command,
     tune_command,
 )
 from stepsize.cli.exit_codes import BAD_INPUT, DONE, INTERRUPTED
@@ -86,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     find_command.add_to(commands)
     tune_command.add_to(commands)
     compare_command.add_to(commands)
+    transfer_command.add_to(commands)
     schedule_command.add_to(commands)
     runs_command.add_to(commands)
     report_command.add_to(commands)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,8 @@ def add_to(commands: Any) -> None:
         "report",
         help="draw a comparison again",
         description="Draw a comparison that the runs database holds, finished or not. Writes "
-        "compare.json, compare.html and compare.png.",
+        "compare.json, compare.html and compare.png, or of transfer plans transfer.json, "
+        "transfer.html, transfer.png and timeline.png.",
     )
     parser.add_argument(
         "comparison",
@@ -38,18 +40,40 @@ def add_to(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Read, write, print."""
-    from stepsize.report import compare_files
     from stepsize.store import Store
 
     need_matplotlib()  # not after the work
     with Store(arguments.store_path(options), create=False) as store:
         stored = store.comparison(options.comparison)
-        comparison = _read(store, stored)
+        of_plans = "transfer" in stored.plan["settings"]
         with OutputFolder(options.out or Path("stepsize-report") / _folder(stored)) as folder:
-            compare_files.write(comparison, folder.path, store)
+            (_draw_plans if of_plans else _draw)(store, stored, folder.path, options)
             folder.keep()
-    print_comparison(comparison, folder.path, options)
     return DONE
+
+
+def _draw(
+    store: Store, stored: StoredComparison, folder: Path, options: argparse.Namespace
+) -> None:
+    """A comparison of schedules."""
+    from stepsize.report import compare_files
+
+    comparison = _read(store, stored)
+    compare_files.write(comparison, folder, store)
+    print_comparison(comparison, folder, options)
+
+
+def _draw_plans(
+    store: Store, stored: StoredComparison, folder: Path, options: argparse.Namespace
+) -> None:
+    """A comparison of transfer plans."""
+    from stepsize.adapters.torch.fine_tuning.stored_transfer import transfer_result_of
+    from stepsize.cli.transfer_command import print_transfer
+    from stepsize.report import transfer_files
+
+    result = replace(transfer_result_of(store, stored.id), comparison=_read(store, stored))
+    transfer_files.write(result, folder, store)
+    print_transfer(result, folder, options)
 
 
 def _read(store: Store, stored: StoredComparison) -> Comparison:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +64,7 @@ def draw(comparison: Comparison, path: str | Path | None = None) -> Figure:
         MissingDependencyError: matplotlib is not installed.
         OutputError: ``path`` has another ending or cannot be written.
     """
-    return drawn(lambda: _figure(view_of(comparison)), path)
+    return drawn(lambda: figure_of(view_of(comparison)), path)
 
 
 def png(comparison: Comparison) -> bytes:
@@ -73,23 +73,36 @@ def png(comparison: Comparison) -> bytes:
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    return rendered(lambda: _figure(view_of(comparison)), ".png")
+    return rendered(lambda: figure_of(view_of(comparison)), ".png")
 
 
-def _figure(view: CompareView) -> Figure:
+def figure_of(
+    view: CompareView,
+    beside: Callable[[Axes, CompareView], None] | None = None,
+    said: Sequence[str] = (),
+) -> Figure:
+    """The figure of a comparison.
+
+    Args:
+        view: what to draw.
+        beside: draws what stands right of the curves, by default the rates.
+        said: lines between the answer and the title.
+    """
     head = balanced(writable(view.answer), _HEAD_LETTERS)
     names = [_name_lines(row) for row in view.rows]
     heights = [_ROW + _LINE * (len(lines) - 1) for lines in names]
     foot = list(_foot_lines(view))
-    top = 0.86 + 0.27 * len(head)
+    under = [*said, view.title]
+    top = 0.68 + 0.27 * len(head) + 0.18 * len(under)
     ranking = top + _PANELS + 1.08
     end = ranking + sum(heights)
     figure = new_figure(_WIDTH, end + 0.66 + _FOOT_LINE * len(foot))
-    _head(figure, view, head)
+    _head(figure, under, head)
     split = 6.15
     loss = panel(figure, _EDGE + 0.42, split, top, top + _PANELS)
     _draw_metric(loss, view)
-    _draw_rates(panel(figure, split + 0.95, _WIDTH - _EDGE, top, top + _PANELS), view)
+    right = panel(figure, split + 0.95, _WIDTH - _EDGE, top, top + _PANELS)
+    (beside or _draw_rates)(right, view)
     _draw_ranking(figure, view, names, heights, ranking)
     if not view.forest.empty:
         _draw_forest(panel(figure, _PLOT, _PLOT_END, ranking, end), view, heights)
@@ -98,13 +111,14 @@ def _figure(view: CompareView) -> Figure:
     return figure
 
 
-def _head(figure: Figure, view: CompareView, answer: Sequence[str]) -> None:
+def _head(figure: Figure, under: Sequence[str], answer: Sequence[str]) -> None:
     room = _WIDTH - 2 * _EDGE
     for number, line in enumerate(answer):
         style = {**_TEXT, "size": 14, "weight": "bold"}
         fit(write(figure, _EDGE, 0.3 + 0.27 * number, line, style), room)
-    below = 0.28 + 0.27 * len(answer)
-    fit(write(figure, _EDGE, below, view.title, {**_TEXT, "size": 10, "color": SOFT}), room)
+    for number, line in enumerate(under):
+        y = 0.28 + 0.27 * len(answer) + 0.18 * number
+        fit(write(figure, _EDGE, y, line, {**_TEXT, "size": 10, "color": SOFT}), room)
 
 
 def _name_lines(row: RankRow) -> list[str]:
@@ -133,7 +147,7 @@ def _foot_lines(view: CompareView) -> Iterator[str]:
         yield "…"
 
 
-def _axes(axes: Axes, title: str, axis: Axis, ends: tuple[float, float]) -> None:
+def frame(axes: Axes, title: str, axis: Axis, ends: tuple[float, float]) -> None:
     """Scale, numbers and title of a panel."""
     axes.set_xlim(*ends)
     axes.set_yscale("log" if axis.log else "linear")
@@ -154,7 +168,8 @@ def _x_axis(axes: Axes, label: str, last: int, most: int) -> None:
     axes.set_xlabel(label, size=10, color=INK)
 
 
-def _line(style: Style) -> dict[str, Any]:
+def line_of(style: Style) -> dict[str, Any]:
+    """How a line of an arm looks, for ``axes.plot``."""
     return {
         "color": style.colour,
         "lw": 2.0 if style.strong else 1.3,
@@ -167,7 +182,7 @@ def _line(style: Style) -> dict[str, Any]:
 def _draw_metric(axes: Axes, view: CompareView) -> None:
     """The ranking's metric over the epochs, the best arm on top, its place at its end."""
     shown = view.panels[0]
-    _axes(axes, writable(shown.label), shown.axis, (0, view.epochs * 1.0))
+    frame(axes, writable(shown.label), shown.axis, (0, view.epochs * 1.0))
     _x_axis(axes, "epoch", view.epochs, 9)
     if shown.empty:
         style: dict[str, Any] = {"ha": "center", "va": "center", "size": 12, "color": SOFT}
@@ -191,7 +206,7 @@ def _draw_series(axes: Axes, shown: Panel, one: Series, zorder: float) -> None:
         "alpha": 0.16 if one.style.strong else 0.07,
     }
     axes.fill_between(shown.epochs, low, high, zorder=zorder - 2, **fill)
-    axes.plot(shown.epochs, mean, zorder=zorder, **_line(one.style))
+    axes.plot(shown.epochs, mean, zorder=zorder, **line_of(one.style))
     if len(shown.epochs) == 1:  # no lines yet
         dot: dict[str, Any] = {"color": one.style.colour, "clip_on": False, "zorder": zorder}
         axes.plot(shown.epochs, mean, "o", ms=5, mew=0, **dot)
@@ -202,7 +217,7 @@ def _draw_series(axes: Axes, shown: Panel, one: Series, zorder: float) -> None:
         if not known or (not lost and all(one.mean[i] is not None for i in known)):
             continue  # its mean tells it
         values = [missing if value is None else value for value in run.values]
-        axes.plot(shown.epochs, values, zorder=zorder, **{**_line(one.style), "lw": 0.9})
+        axes.plot(shown.epochs, values, zorder=zorder, **{**line_of(one.style), "lw": 0.9})
         if lost:
             end = min(max(values[known[-1]], shown.axis.low), shown.axis.high)
             cross: dict[str, Any] = {"color": one.style.colour, "ms": 7, "mew": 1.8}
@@ -232,7 +247,7 @@ def _draw_places(axes: Axes, view: CompareView, shown: Panel) -> None:
 
 def _draw_rates(axes: Axes, view: CompareView) -> None:
     rates = view.rates
-    _axes(axes, "learning rate", rates.axis, (0, view.updates))
+    frame(axes, "learning rate", rates.axis, (0, view.updates))
     _x_axis(axes, "update", view.updates, 4)
     if not rates.curves:
         style: dict[str, Any] = {"ha": "center", "va": "center", "size": 12, "color": SOFT}
@@ -244,7 +259,7 @@ def _draw_rates(axes: Axes, view: CompareView) -> None:
 def _draw_rate(axes: Axes, axis: Axis, curve: RateCurve, zorder: float) -> None:
     lowest = axis.low * axis.low / axis.high if axis.log else float("-inf")
     updates, values = zip(*curve.points, strict=True)
-    style = _line(curve.style)
+    style = line_of(curve.style)
     style["lw"] *= 0.85
     axes.plot(updates, [max(value, lowest) for value in values], zorder=zorder, **style)
 
@@ -257,7 +272,7 @@ def _draw_ranking(
     top: float,
 ) -> None:
     """The columns of text beside the forest plot; what equals the best is shaded."""
-    heads = ((_NAME, "schedule"), (_MEAN, "mean [95 % interval]"))
+    heads = ((_NAME, view.noun), (_MEAN, "mean [95 % interval]"))
     for x, text in (*heads, (_PLOT_END + 0.12, "difference [95 % interval]")):
         write(figure, x, top - 0.15, text, _CAPTION)
     alike = {row.place: row.place_text for row in view.rows if row.place in ("equal", "unknown")}
@@ -317,7 +332,7 @@ def _swatch(figure: Figure, row: RankRow, y: float) -> None:
         style = {**_SMALL, "ha": "right", "color": row.style.colour, "weight": "bold"}
         write(figure, _SWATCH + 0.16, y, row.number, style)
     ends = [(_SWATCH + 0.23) / width, (_NAME - 0.07) / width]
-    line = Line2D(ends, [1 - y / height] * 2, transform=figure.transFigure, **_line(row.style))
+    line = Line2D(ends, [1 - y / height] * 2, transform=figure.transFigure, **line_of(row.style))
     figure.add_artist(line)
 
 

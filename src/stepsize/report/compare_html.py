@@ -46,23 +46,47 @@ def render(comparison: Comparison, traces: Mapping[str, Trace] | None = None) ->
             of the epochs, and the rates are the schedules' values.
     """
     view = view_of(comparison)
-    traced = trace_panel(comparison, traces or {})
+    answer, sections = answer_of(comparison, view), _sections(comparison, view)
+    return page_of(comparison, view, traces or {}, answer=answer, sections=sections)
+
+
+def page_of(
+    comparison: Comparison,
+    view: CompareView,
+    traces: Mapping[str, Trace],
+    *,
+    answer: str,
+    sections: Iterable[str],
+    style: str = "",
+) -> str:
+    """The page of a comparison with its curves, around them what the caller makes of it.
+
+    Args:
+        comparison: what to show.
+        view: of it.
+        traces: as for :func:`render`.
+        answer: what stands at the top, as markup.
+        sections: what comes after the curves, as markup.
+        style: rules beyond those of a comparison's page.
+    """
+    traced = trace_panel(comparison, traces)
     data = data_of(view, traced)
     return build(
         "compare",
         title=view.title,
         data=data,
         scripts=_SCRIPTS,
-        style=_style(view),
+        style=_style(view) + style,
         heading=text(view.title),
-        answer=_answer(comparison, view),
+        answer=answer,
         facts=text(f"{view.method} {view.cost}."),
         key=text(_key(view, traced)),
+        arms=text(sentence(f"{view.noun}s")),
         legend="\n".join(_legend(view)),
         columns="three" if (len(data["panels"]) - 1) % 3 == 0 else "",
         panels="\n".join(_panels(view, traced)),
         remarks=f'<p class="key">{text(" ".join(_remarks(view, traced)))}</p>',
-        sections="\n".join(_sections(comparison, view)),
+        sections="\n".join(sections),
     )
 
 
@@ -72,7 +96,11 @@ def fragment(comparison: Comparison) -> str:
     >>> "<table>" in fragment(Comparison("digits", 1, 10, (0,), "val_loss", (), ()))
     False
     """
-    view = view_of(comparison)
+    return fragment_of(view_of(comparison))
+
+
+def fragment_of(view: CompareView) -> str:
+    """The same of a view."""
     rows = [
         f"<tr><td>{row.number}</td><td>{text(row.arm)}</td>"
         f"<td>{escape(f'{row.mean} {row.interval}'.strip())}</td>"
@@ -80,7 +108,7 @@ def fragment(comparison: Comparison) -> str:
         f"<td>{text(row.place_text)}</td></tr>"
         for row in view.rows
     ]
-    head = ("", "schedule", view.metric, "difference to the best", "")
+    head = ("", view.noun, view.metric, "difference to the best", "")
     cells = "".join(f"<th>{text(cell)}</th>" for cell in head)
     table = f"<table><thead><tr>{cells}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     return (
@@ -89,8 +117,8 @@ def fragment(comparison: Comparison) -> str:
     )
 
 
-def _answer(comparison: Comparison, view: CompareView) -> str:
-    """The headline; what is said of the other schedules is set smaller."""
+def answer_of(comparison: Comparison, view: CompareView) -> str:
+    """The headline as markup; what is said of the other arms is set smaller."""
     best = comparison.best
     if best is None or "; " in best.arm:
         return f'<p class="answer">{text(view.answer if best else sentence(view.answer))}</p>'
@@ -112,9 +140,9 @@ def _key(view: CompareView, traced: TracePanel | None) -> str:
     said = [view.bands]
     if traced is not None and traced.width > 1:
         said.append(
-            "The training loss is in means of many updates; its band, shown for the schedule you "
-            "point at, goes from the lowest to the highest single update of any seed. Zooming in "
-            f"refines it down to {count_text(traced.width)} updates a point."
+            f"The training loss is in means of many updates; its band, shown for the {view.noun} "
+            "you point at, goes from the lowest to the highest single update of any seed. Zooming "
+            f"in refines it down to {count_text(traced.width)} updates a point."
         )
     if any(row.status == "diverged" for row in view.runs):
         said.append("A cross marks where a run diverged.")
@@ -165,6 +193,11 @@ def _panels(view: CompareView, traced: TracePanel | None) -> Iterable[str]:
 
 def _sections(comparison: Comparison, view: CompareView) -> Iterable[str]:
     yield section("Ranking", tables.ranking(view))
+    yield from closing_sections(comparison, view)
+
+
+def closing_sections(comparison: Comparison, view: CompareView) -> Iterable[str]:
+    """What every page of a comparison ends with: all values, all runs, how it was made."""
     yield section("Final and best values", tables.values(view))
     if comparison.test:
         yield section("Test set", tables.of_test_set(comparison.test, view.test_about))

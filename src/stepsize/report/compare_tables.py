@@ -15,7 +15,7 @@ from stepsize.report.wording import plain_text, setting_text
 
 _HOW_TO_READ = (
     "Filled marks can be told from the best, open ones cannot. The p value allows for the number "
-    "of schedules and for the best having been picked among them; the intervals are those of each "
+    "of {noun}s and for the best having been picked among them; the intervals are those of each "
     "pair alone."
 )
 
@@ -23,7 +23,7 @@ _HOW_TO_READ = (
 def ranking(view: CompareView) -> str:
     """The arms, best first, with the forest plot of their differences to the best."""
     forest = not view.forest.empty
-    head = ["", "schedule", text(f"{view.metric}, mean")]
+    head = ["", view.noun, text(f"{view.metric}, mean")]
     head += [text(view.forest.label)] if forest else []
     head += ["difference [95 % interval]"] if forest else []
     head += ["rates chosen by"]
@@ -36,7 +36,11 @@ def ranking(view: CompareView) -> str:
     return (
         f'<div class="scroll"><table class="ranking"><thead><tr>{cells}</tr></thead>'
         f"<tbody>{rows}</tbody>{foot}</table></div>"
-        + (f'<p class="key">{_HOW_TO_READ}</p>' if any(row.p for row in view.rows) else "")
+        + (
+            f'<p class="key">{_HOW_TO_READ.format(noun=view.noun)}</p>'
+            if any(row.p for row in view.rows)
+            else ""
+        )
     )
 
 
@@ -87,7 +91,7 @@ def values(view: CompareView) -> str:
     head = (
         f'<tr><th></th><th class="number" colspan={count}>at the end</th>'
         f'<th class="number" colspan={count + 1}>at each run\'s best epoch</th></tr>'
-        f'<tr><th>schedule</th>{names}<th class="number">epoch</th>{names}</tr>'
+        f'<tr><th>{view.noun}</th>{names}<th class="number">epoch</th>{names}</tr>'
     )
     lines = []
     for number, row in enumerate(view.rows):
@@ -122,7 +126,7 @@ def runs(view: CompareView, comparison: Comparison) -> str:
     """Every run with what became of it; its columns can be sorted."""
     metrics = [panel.metric for panel in view.panels]
     first = metrics[0]
-    head = ["schedule", "seed", "status", *(f"final {metric_text(name)}" for name in metrics)]
+    head = [view.noun, "seed", "status", *(f"final {metric_text(name)}" for name in metrics)]
     head += [f"best {metric_text(first)}", "at epoch", "updates", "time", "error", "key"]
     numbers = {row.arm: number for number, row in enumerate(view.rows)}
     made = [run for row in view.rows for run in comparison.of(row.arm)]

@@ -44,23 +44,29 @@ def table(
     1 run, 10 updates.
     """
     view = view_of(comparison)
-    lines = [*_wrapped(view.answer, width), *_wrapped(view.title, width), ""]
-    lines += _ranking(view, comparison.metric, colour, width)
-    lines += ["", *_wrapped(view.method, width)]
-    if view.test:
-        said = ", ".join(f"{name} {text}" for name, text in view.test.items())
-        lines += _wrapped(f"{said} ({view.test_about}).", width)
-    lines += _wrapped(f"{view.cost}.", width)
-    for note in view.notes:
-        lines += _wrapped(f"note: {note}", width)
+    lines = [*wrapped(view.answer, width), *wrapped(view.title, width), ""]
+    lines += ranking_lines(view, comparison.metric, colour, width)
+    lines += ["", *fact_lines(view, width)]
     return encoded("\n".join(lines), ascii_only)
 
 
-def _wrapped(text: str, width: int) -> list[str]:
+def fact_lines(view: CompareView, width: int) -> Iterator[str]:
+    """How the numbers were made, the test set, the cost, the notes."""
+    yield from wrapped(view.method, width)
+    if view.test:
+        said = ", ".join(f"{name} {text}" for name, text in view.test.items())
+        yield from wrapped(f"{said} ({view.test_about}).", width)
+    yield from wrapped(f"{view.cost}.", width)
+    for note in view.notes:
+        yield from wrapped(f"note: {note}", width)
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """``text`` in lines of at most ``width`` columns, all but the first indented."""
     return textwrap.wrap(text, width, subsequent_indent="  ", break_on_hyphens=False)
 
 
-def _ranking(view: CompareView, metric: str, colour: bool, width: int) -> Iterator[str]:
+def ranking_lines(view: CompareView, metric: str, colour: bool, width: int) -> Iterator[str]:
     """For each arm its name, its place and where its rates come from, then its numbers."""
     heads = (view.metric, "difference to best", "at best epoch")
     cells = [_cells(row, metric) for row in view.rows]
@@ -71,7 +77,7 @@ def _ranking(view: CompareView, metric: str, colour: bool, width: int) -> Iterat
     for row, texts in zip(view.rows, cells, strict=True):
         paint = _PAINT.get(row.place, "") if colour else ""
         said = f"{plain_text(row.arm)}: {row.place_text}; rates: {_rates(row)}"
-        first, *more = _wrapped(said, max(width - len(margin), 20))
+        first, *more = wrapped(said, max(width - len(margin), 20))
         yield _painted(f"{row.number:>{numbers}}{_GAP}{first}", paint)
         for text in (*more, _GAP + _joined(texts, widths) if row.mean != "–" else ""):
             if text:

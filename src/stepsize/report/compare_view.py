@@ -158,6 +158,7 @@ class CompareView:
         cost: what the runs took.
         notes: sentences of the comparison that a reader should know.
         remarks: what the picture does not show, in sentences.
+        noun: what is compared, such as ``schedule``.
     """
 
     title: str
@@ -177,10 +178,11 @@ class CompareView:
     cost: str
     notes: tuple[str, ...]
     remarks: tuple[str, ...]
+    noun: str
 
 
-def view_of(comparison: Comparison) -> CompareView:
-    """Decide how ``comparison`` is shown.
+def view_of(comparison: Comparison, noun: str = "schedule") -> CompareView:
+    """Decide how ``comparison`` of arms that are each a ``noun`` is shown.
 
     >>> from stepsize.records import Comparison, Evaluation, Run, Standing
     >>> end = (Evaluation(1, 10, {"val_loss": 0.3}),)
@@ -199,8 +201,8 @@ def view_of(comparison: Comparison) -> CompareView:
     )
     remarks = (*(f"{p.label.capitalize()} is {p.remark}" for p in panels if p.remark), rates.remark)
     return CompareView(
-        title=title_of(comparison),
-        answer=answer_of(comparison),
+        title=title_of(comparison, noun),
+        answer=answer_of(comparison, noun),
         metric=metric_text(comparison.metric)
         + (" at the best epoch" if comparison.at == "best" else ""),
         panels=panels,
@@ -217,6 +219,7 @@ def view_of(comparison: Comparison) -> CompareView:
         cost=cost_of(comparison),
         notes=tuple(plain_text(note) for note in comparison.notes),
         remarks=tuple(filter(None, remarks)),
+        noun=noun,
     )
 
 

@@ -139,12 +139,12 @@ def interval_text(
     return f"[{low}, {high}]"
 
 
-def title_of(comparison: Comparison) -> str:
-    """What was compared: the task, the arms, the budget and the seeds."""
+def title_of(comparison: Comparison, noun: str = "schedule") -> str:
+    """What was compared: the task, the arms (each a ``noun``), the budget and the seeds."""
     arms = len(comparison.arms)
     about = shorten(task_text(comparison.task), _LONGEST_NAME)
     parts = [
-        _counted(arms, "schedule"),
+        _counted(arms, noun),
         f"{_counted(comparison.epochs, 'epoch')} ({_counted(comparison.updates, 'update')})",
         _counted(len(comparison.seeds), "seed"),
     ]
@@ -152,11 +152,11 @@ def title_of(comparison: Comparison) -> str:
     return f"{f'{name} – ' if name else ''}{about}: {', '.join(parts)}"
 
 
-def answer_of(comparison: Comparison) -> str:
+def answer_of(comparison: Comparison, noun: str = "schedule") -> str:
     """The headline: which arm is best by how much, or why there is no answer."""
     best = comparison.best
     if best is None or best.mean is None:
-        return _no_answer(comparison)
+        return _no_answer(comparison, noun)
     decimals = decimals_of(comparison.ranking)
     where = " at the best epoch" if comparison.at == "best" else ""
     value = number_text(best.mean, decimals)
@@ -179,14 +179,14 @@ def answer_of(comparison: Comparison) -> str:
     return "; ".join(parts)
 
 
-def _no_answer(comparison: Comparison) -> str:
+def _no_answer(comparison: Comparison, noun: str) -> str:
     runs = comparison.runs
     if comparison.ranking and all(row.place == "diverged" for row in comparison.ranking):
-        return "no answer: every schedule diverged"
+        return f"no answer: every {noun} diverged"
     if _waiting(comparison):
         done = sum(run.status in OVER for run in runs)
         return f"no answer yet: {done} of {_counted(len(runs), 'run')} done"
-    return "no answer: no schedule was finished with every seed"
+    return f"no answer: no {noun} was finished with every seed"
 
 
 def _waiting(comparison: Comparison) -> int:

@@ -16,6 +16,21 @@ PALE = """() => {
     }
     return [255, 255, 255];
   };
+  // In a picture: also the boxes that were drawn before the text, below its middle.
+  const drawn = (text) => {
+    const box = text.getBoundingClientRect();
+    const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+    return [...text.closest("svg").querySelectorAll("rect")].reduce((colour, rect) => {
+      const r = rect.getBoundingClientRect();
+      const before = rect.compareDocumentPosition(text) & Node.DOCUMENT_POSITION_FOLLOWING;
+      const fill = getComputedStyle(rect).fill;
+      const below = x >= r.left && x <= r.right && y >= r.top && y <= r.bottom;
+      if (!before || !below || fill === "none") return colour;
+      const [red, green, blue, a = 1] = numbers(fill);
+      const share = a * Number(getComputedStyle(rect).fillOpacity);
+      return [red, green, blue].map((v, i) => share * v + (1 - share) * colour[i]);
+    }, behind(text));
+  };
   const words = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   const pale = [];
   while (words.nextNode()) {
@@ -23,8 +38,10 @@ PALE = """() => {
     const said = words.currentNode.data.trim().slice(0, 40);
     if (!said || element.closest("script, title, [hidden], :disabled, .spoken")) continue;
     const style = getComputedStyle(element);
-    const ink = element.closest("svg") ? style.fill : style.color;
-    const [a, b] = [light(numbers(ink)), light(behind(element))].sort((x, y) => y - x);
+    const picture = element.closest("svg text");
+    const ink = picture ? style.fill : style.color;
+    const paper = picture ? drawn(picture) : behind(element);
+    const [a, b] = [light(numbers(ink)), light(paper)].sort((x, y) => y - x);
     const contrast = (a + 0.05) / (b + 0.05);
     if (contrast < 4.5) pale.push(`${said}: ${contrast.toFixed(2)}`);
   }
