@@ -13,12 +13,13 @@ shares = st.integers(1, 6).map(lambda i: f"{i * 5}%")
 @st.composite
 def phases(draw, name, epochs, first):
     trainable = draw(st.sampled_from(["all", "head", "gradual", 1, 2, 3]))
+    found = ["find"] + ["tune"] * (trainable != "gradual") + ["previous"] * (not first)
     return Phase(
         name,
         epochs,
         trainable,
         draw(st.sampled_from(SCHEDULES)),
-        draw(rates | st.sampled_from(["find", "tune"] + ([] if first else ["previous"]))),
+        draw(rates | st.sampled_from(found)),
         draw(st.sampled_from(["equal", "measured"]) | st.floats(1.0, 20.0)),
         precompute=trainable not in ("all", "gradual") and draw(st.booleans()),
         frozen=draw(st.sampled_from(["eval", "train"])),

@@ -211,6 +211,7 @@ def plan(*phases, **given):
         (phase(ratios=(1.0, -1.0)), "above 0, got -1.0"),
         (phase(ratios="folk"), "equal, measured, a factor"),
         (phase(precompute=True), "precompute needs groups that stay frozen"),
+        (phase(lr="tune", trainable="gradual"), "lr='tune' cannot race for a gradual phase"),
         (phase(precompute=1, trainable="head"), "true or false, got 1"),
         (phase(frozen="thawed"), "eval, train, got 'thawed'"),
         (phase(unfreeze_epochs=0.5), "whole number, 1 or more, got 0.5"),

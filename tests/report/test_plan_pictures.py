@@ -20,14 +20,14 @@ from stepsize.report import plan_figure, plan_svg, plan_terminal
 from stepsize.report.plan_view import view_of
 from stepsize.report.wording import rate_text
 
-GRADUAL = Phase("gradual", "50%", "gradual", "warmup(cosine(lr), steps=10%)", "tune", 2.6)
+GRADUAL = Phase("gradual", "50%", "gradual", "warmup(cosine(lr), steps=10%)", "find", 2.6)
 MANY = TransferPlan(
     f"mine {HOSTILE}",
     (
         Phase("head", 1, "head", lr=0.02, precompute=True),
         GRADUAL,
         Phase(HOSTILE, 1, 3, lr="previous", ratios=(1.0,) * 40),
-        Phase("all", schedule="cosine(lr, steps=77)", ratios="measured", frozen="train"),
+        Phase("all", schedule="cosine(lr, steps=77)", lr="tune", ratios="measured", frozen="train"),
     ),
     about=f"{HOSTILE} " * 30,
 )

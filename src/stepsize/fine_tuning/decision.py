@@ -25,8 +25,9 @@ class PhaseDecision:
         epochs: its length.
         trainable: for each of its epochs, how many of the last groups are trained.
         peak: the rate that the schedule was given, that of the groups whose ratio is 1.
-        ratios: each layer group's rate as a fraction of the peak; of those that the phase trains
-            the largest is 1.
+        ratios: each layer group's rate as a fraction of the peak, as they were used; of those that
+            the phase trains the largest is 1. Where the task gave parameters of one layer group
+            different rates it is the largest of them.
         schedule: its text, resolved to whole updates.
         lr_from: where the peak and the ratios come from, in words.
         find: the range test that was made, curves thinned; or None.

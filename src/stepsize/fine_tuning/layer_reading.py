@@ -15,14 +15,12 @@ from stepsize.fine_tuning.told_apart import alike
 from stepsize.records import FindResult
 from stepsize.suggest.shape import shape_of
 
-#: A group that does not inform stays this many decades below its ceiling.
-BELOW_CEILING = 0.7
+#: The common level is given to a group at most up to this many decades below its ceiling.
+BELOW_CEILING = 0.3
 #: A group informs if its loss falls by at least this share of the deepest fall of all groups.
-LITTLE = 0.2
-#: The largest rate lies between these shares of the rate at which all groups together do harm ...
+LITTLE = 0.4
+#: The largest rate is held between these shares of the rate at which all groups together do harm.
 LEAST, MOST = 0.1, 1.0 / 3.0
-#: ... and becomes this one where the groups' tests put it lower.
-USUAL = 0.2
 
 
 class LayerReading(NamedTuple):
@@ -66,13 +64,15 @@ def layer_reading(tests: Sequence[GroupTest]) -> LayerReading | None:
     """Read the groups' rates together.
 
     What the readings share is believed more than what sets them apart, as far as their errors say
-    (:func:`shrunk`): groups that cannot be told apart get nearly the same rate. A group that does
-    not inform gets the common level, at most a fifth of its own ceiling.
+    (:func:`shrunk`): groups that cannot be told apart get nearly the same rate. The less a group's
+    loss falls beside the deepest fall of all, the less its reading is believed: its error is
+    divided by that share. A group that does not inform gets the common level, at most half of its
+    own ceiling.
 
     Returns:
         None when no group informs.
     """
-    readings = [reading_of(test) for test in tests]
+    readings = _weighed(tests)
     together = shrunk(readings)
     if together is None:
         return None
@@ -132,10 +132,10 @@ def suggested(
 ) -> LayerRangeTests:
     """The tests with the rates that they come to.
 
-    The rates are those of ``reading``, each group tested alone, as long as the largest lies between
-    a tenth and a third of the rate at which all groups together, at these ratios, do harm. Above
-    that it is held at a third; below, the groups' tests show how the model settles, not how it
-    learns, and it becomes a fifth. (The fall of all groups together is no guide to the level: after
+    The rates are those of ``reading``, each group tested alone, held so that the largest lies
+    between a tenth and a third of the rate at which all groups together, at these ratios, do
+    harm. Above that they would overdo it together; below, the groups' tests may show how the model
+    settles and not how it learns. (The fall of all groups together is no guide to the level: after
     a head's training it was an order of magnitude too low. See benchmarks/layer_rates.)
     """
     names = tuple(test.name for test in tests)
@@ -179,10 +179,10 @@ def _held(peak: float, limit: float | None) -> tuple[float, tuple[str, ...]]:
             f"All groups together do harm above {limit:.2g}, so their rates are "
             f"{peak / (MOST * limit):.1f} times lower than those of single groups.",
         )
-    return USUAL * limit, (
+    return LEAST * limit, (
         f"Single groups learn most at rates up to {peak:.2g}, and all together do no harm up to "
-        f"{limit:.2g}: their tests show how the model settles. The rates are raised "
-        f"{USUAL * limit / peak:.1f} times, to a fifth of the latter.",
+        f"{limit:.2g}: their tests may show how the model settles. The rates are raised "
+        f"{LEAST * limit / peak:.1f} times.",
     )
 
 
@@ -193,6 +193,22 @@ def reading_of(test: GroupTest) -> Reading | None:
     low, high = test.find.interval or (test.find.lr, test.find.lr)
     error = math.log10(high / low) / (2.0 * 1.96)
     return Reading(math.log10(test.find.lr), max(error, 1e-3))
+
+
+def _weighed(tests: Sequence[GroupTest]) -> list[Reading | None]:
+    """The readings, less certain where the loss falls little."""
+    readings = [reading_of(test) for test in tests]
+    drops = [
+        0.0 if reading is None else _drop(test)
+        for reading, test in zip(readings, tests, strict=True)
+    ]
+    deepest = max(drops, default=0.0)
+    return [
+        None
+        if reading is None
+        else Reading(reading.value, reading.error * deepest / max(drop, 1e-3 * deepest))
+        for reading, drop in zip(readings, drops, strict=True)
+    ]
 
 
 def _capped(value: float, test: GroupTest) -> float:

@@ -46,9 +46,14 @@ class Phase:
         schedule: the text of a schedule over the phase, in which ``lr`` is the peak. It fits the
             phase's length: without a length of its own it takes the whole phase.
         lr: the peak: a number; ``"find"``, by a range test at the phase's beginning; ``"tune"``, by
-            a race on the validation set; ``"previous"``, that of the phase before.
-        ratios: of the groups' rates: ``"equal"``; ``"measured"``, by range tests of every group; a
-            factor, 1 or more, between neighbours, the last group highest; or one number per group.
+            a race on the validation set, in which all that the phase trains is trained from the
+            first update on (so not for ``"gradual"``), carried over to the phase's schedule;
+            ``"previous"``, that of the phase before.
+        ratios: between the rates of the layer groups: ``"equal"``, no others than the optimizer
+            has, as everywhere: all the same unless the task gave some layers rates of their own.
+            These take the place of the task's between layer groups, and leave those within one:
+            ``"measured"``, by range tests of every group; a factor, 1 or more, between neighbours,
+            the last group highest; or one number per group.
         precompute: compute the outputs of the frozen groups once, and train on them. Augmentation
             is then that of the pass in which they were computed.
         frozen: ``"eval"``: frozen groups keep their running statistics and draw no dropout;
@@ -95,6 +100,12 @@ class Phase:
             f"trainable={self.trainable!r} there are none. Say trainable='head', or how many of "
             "the last groups train.",
         )
+        require(
+            self.lr != "tune" or self.trainable != "gradual",
+            f"{who}: lr='tune' cannot race for a gradual phase, whose groups begin to train one "
+            "after the other: all of them would in the race. Say lr='find', or a number, or split "
+            "the phase into several with a fixed trainable.",
+        )
 
     @property
     def percent(self) -> Fraction | None:
@@ -131,6 +142,8 @@ class Phase:
 
     def fixed_ratios(self, groups: int) -> tuple[float, ...] | None:
         """One ratio per group, the highest of them 1; None where they are to be measured.
+
+        All are 1 for ``"equal"``: of an optimizer of one rate.
 
         Raises:
             InputError: another number of ratios than of groups.

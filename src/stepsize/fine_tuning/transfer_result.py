@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 #: What can be said of transfer against training from scratch.
 WORTH = ("worth it", "not distinguishable", "not worth it")
+#: How the note of a comparison begins that says why nothing could be trained from scratch.
+NO_SCRATCH = "Nothing was trained from scratch to compare with."
 
 
 @final

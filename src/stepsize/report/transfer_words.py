@@ -9,6 +9,7 @@ from itertools import groupby, pairwise
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from stepsize.fine_tuning.transfer_result import NO_SCRATCH
 from stepsize.report.compare_words import decimals_of, interval_text, metric_text, number_text
 from stepsize.report.wording import (
     count_text,
@@ -48,6 +49,8 @@ def worth_text(result: TransferResult) -> str:
     worth = result.worth
     if worth is None:
         if all(plan.start != "scratch" for plan in result.plans):
+            if any(note.startswith(NO_SCRATCH) for note in result.comparison.notes):
+                return f"{NO_SCRATCH} The notes say why, and what to do."
             return (
                 "Nothing was trained from scratch to compare with. Without --no-scratch (in "
                 "Python: scratch=True) a plan that starts from fresh weights comes along."

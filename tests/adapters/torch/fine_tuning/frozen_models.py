@@ -22,9 +22,10 @@ class OptionA(nn.Module):
         self.conv, self.norm = nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4)
         self.down, self.norm2 = nn.Conv2d(4, 8, 3, 2, 1), nn.BatchNorm2d(8)
         self.linear = nn.Linear(8, 3)
+        self.gain = 1.0
 
     def forward(self, x):
-        x = functional.relu(self.norm(self.conv(x)))
+        x = functional.relu(self.norm(self.conv(self.gain * x)))
         short = functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 2, 2))
         return self.linear(functional.relu(self.norm2(self.down(x)) + short).mean((2, 3)))
 
@@ -76,6 +77,37 @@ class Aside(nn.Module):
     def forward(self, x):
         self.body(x)
         return self.head(self.found["x"])
+
+
+class Dropping(nn.Module):
+    """Draws random numbers before its frozen layer, in no layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(192, 4), nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.head(self.body(functional.dropout(x.flatten(1), 0.5, self.training)))
+
+
+class Growing(nn.Module):
+    """Returns more for some batches."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = Several(), nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.head(self.body(x)[0])
+
+
+class Several(nn.Linear):
+    def __init__(self):
+        super().__init__(192, 4)
+
+    def forward(self, x):
+        out = super().forward(x.flatten(1))
+        return [out] * (1 if len(x) == 8 else 2)
 
 
 class Choosing(nn.Module):

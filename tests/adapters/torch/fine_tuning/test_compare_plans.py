@@ -17,8 +17,9 @@ from stepsize.comparison import Watcher, rank
 from stepsize.errors import StoreError
 from stepsize.fine_tuning.phase import Phase
 from stepsize.fine_tuning.plan import TransferPlan
-from stepsize.fine_tuning.transfer_result import TransferResult
+from stepsize.fine_tuning.transfer_result import NO_SCRATCH, TransferResult
 from stepsize.records import Comparison, Evaluation, Run
+from stepsize.report.transfer_words import worth_text
 from stepsize.store import Store
 
 ALL = TransferPlan("all", (Phase("all", lr=0.02),))
@@ -111,6 +112,42 @@ def test_what_makes_no_sense_is_said_before_anything_is_trained(options, said):
     with pytest.raises(ValueError, match=said):
         compared(watchers=[seen], **options)
     assert seen.made == []
+
+
+def lacking(first, frozen=False):
+    """A task whose optimizer holds nothing before layer ``first``, frozen by the task or not."""
+
+    def make(seed):
+        task = maker(network)(seed)
+        task.model[:first].requires_grad_(not frozen)
+        held = task.model[first:].parameters()
+        object.__setattr__(task, "optimizer", torch.optim.SGD(held, lr=0.02))
+        return task
+
+    return make
+
+
+def test_an_optimizer_that_lacks_what_requires_gradients_is_told_first():
+    """A plan would say that it trains, and it would not move."""
+    for options in ({"make": lacking(4)}, {"make": maker(network), "scratch_task": lacking(4)}):
+        seen = Seen()
+        with pytest.raises(ValueError, match=r"not hold 0.weight.*1.bias .*requires_grad_\(False"):
+            compared(watchers=[seen], **options)
+        assert seen.made == []
+
+
+def test_a_row_from_scratch_that_nobody_asked_for_is_left_out_where_it_cannot_be():
+    """Layers that are frozen and not in the optimizer: the rest is compared, and it is said."""
+    result = compared((ALL,), lacking(4, frozen=True), seeds=0)
+    assert [plan.name for plan in result.plans] == ["all"]
+    assert result.comparison.best.arm == "all"
+    (note,) = (note for note in result.comparison.notes if note.startswith(NO_SCRATCH))
+    assert "does not hold 0.weight" in note
+    assert "scratch_task=make" in note
+    assert worth_text(result) == f"{NO_SCRATCH} The notes say why, and what to do."
+    assert TransferResult.from_dict(result.to_dict()) == result
+    with pytest.raises(ValueError, match=r"does not hold 0.weight.*scratch_task=make"):
+        compared((ALL, SCRATCH), lacking(4, frozen=True), seeds=0)
 
 
 class Token(nn.Module):

@@ -128,3 +128,35 @@ def test_what_cannot_be_trained_is_refused_before_anything_changes(task):
     with pytest.raises(InputError, match="requires_grad"):
         frozen_head.train_last(1)
     assert all(modes(task.model).values())
+
+
+class Elsewhere(nn.Module):
+    """Registers layers without weights in front of those that they serve last."""
+
+    def __init__(self):
+        super().__init__()
+        self.dropout, self.norm = nn.Dropout(0.5), nn.BatchNorm1d(4, affine=False)
+        self.body, self.middle, self.head = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 2)
+        self.given = nn.BatchNorm1d(4, affine=False)
+
+    def forward(self, x):
+        return self.head(self.dropout(self.middle(self.norm(self.body(self.given(x))))))
+
+
+@pytest.mark.parametrize("example", [None, lambda model: model(torch.ones(3, 4))])
+def test_what_a_layer_without_weights_serves_is_seen_in_a_forward_pass(example):
+    model = Elsewhere()
+    model.before = copy.deepcopy(model.norm.running_mean)
+    freezing = Freezing(model, groups(model, torch.ones(3, 4)), example)
+    freezing.train_last(1)
+    assert (model.train().dropout.training, model.norm.training) == (True, False)
+    freezing.train_last(2)
+    assert (model.dropout.training, model.norm.training) == (True, False)
+    assert not model.given.training
+    freezing.train_last(3)
+    assert (model.dropout.training, model.norm.training) == (True, True)
+    assert torch.equal(model.before, model.norm.running_mean)
+    assert model.given.training
+    assert not model._forward_pre_hooks
+    with pytest.raises(InputError, match="example"):
+        Freezing(model, freezing.groups, torch.ones(3, 7))

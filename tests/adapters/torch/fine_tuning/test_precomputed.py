@@ -2,6 +2,8 @@
 
 import copy
 import itertools
+import random
+from collections import UserDict
 
 import pytest
 import torch
@@ -10,8 +12,11 @@ from adapters.torch.fine_tuning import frozen_models as models
 from adapters.torch.fine_tuning.frozen_models import SMALL, frozen, image_task, text_task
 from torch import nn
 from torch.nn import functional
+from torch.utils.data import DataLoader, TensorDataset
 
 from stepsize.adapters.torch import Recipe
+from stepsize.adapters.torch.fine_tuning import groups
+from stepsize.adapters.torch.fine_tuning.freezing import Freezing
 from stepsize.adapters.torch.fine_tuning.precomputed import Refused, precompute
 from stepsize.adapters.torch.trials.evaluation import evaluate
 from stepsize.adapters.torch.trials.training import Training
@@ -99,6 +104,72 @@ def test_of_many_places_only_those_are_kept_that_are_read():
             assert float(done.task.loss(task.model, told).detach()) == pytest.approx(through)
 
 
+class Focal(models.OptionA):
+    """Weighs its examples by what it says of them itself; gathers statistics, to judge by them."""
+
+    def __init__(self):
+        super().__init__()
+        self.soft, self.normal = nn.Softmax(1), nn.BatchNorm1d(192, affine=False)
+
+    def loss(self, batch):
+        out = self(batch[0])
+        sure = self.soft(out.detach()).gather(1, batch[1][:, None])[:, 0]
+        usual = self.normal(batch[0].flatten(1)).square().mean()
+        losses = functional.cross_entropy(out, batch[1], reduction="none")
+        return ((1 - sure) * losses).mean() + (0.0 if self.training else usual)
+
+
+def test_what_trained_layers_say_without_a_gradient_is_computed_anew():
+    whole = image_task(models.OptionA)
+    model = Focal()
+    model.linear.weight.data.zero_()  # as many heads begin: nothing shows at the first weights
+    task = models.finished(model, lambda m, b: m.loss(b), whole.train, whole.val, {})
+    found = frozen(task)
+    done = precompute(task, found, 1)
+    state = copy.deepcopy(model.state_dict())
+    through, seen = history(task), model.normal.running_var.clone()
+    model.load_state_dict(state)
+    task.optimizer.state.clear()
+    assert history(done.task) == pytest.approx(through, rel=2e-5)
+    assert torch.equal(model.normal.running_var, seen)
+
+
+class Last(nn.Module):
+    """Reads the last place of sequences that are as long as their batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.words, self.body, self.head = nn.Embedding(20, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+
+    def forward(self, words):
+        return self.head(torch.tanh(self.body(self.words(words)))[:, -1])
+
+
+@pytest.mark.parametrize("lengths", [(10, 10, 8), (10, 10, 12)])
+def test_sequences_of_other_lengths_and_batches_that_are_emptied_are_no_trouble(lengths):
+    def popping(model, batch):
+        classes = batch.pop("classes")
+        return functional.cross_entropy(model(batch["words"]), classes)
+
+    torch.manual_seed(0)
+    batches = [
+        UserDict(words=torch.randint(0, 20, (8, n)), classes=torch.randint(0, 3, (8,)))
+        for n in lengths
+    ]
+    model = Last()
+    model.head.weight.data.zero_()
+    task = models.finished(model, popping, batches, batches, {})
+    found = groups(model, batches[0]["words"])
+    Freezing(model, found, batches[0]["words"]).train_last(1)
+    done = precompute(task, found, 1)
+    assert done.facts["validation"]
+    torch.nn.init.normal_(model.head.weight)
+    for batches_of, own in ((done.task.train, batches), (done.task.val, batches)):
+        for told, batch in zip(batches_of, own, strict=True):
+            through = float(popping(model, UserDict(batch)).detach())
+            assert float(done.task.loss(model, told).detach()) == pytest.approx(through, rel=1e-5)
+
+
 def spoil(found, count, model):
     """Whatever is computed from frozen weights comes out as nan, tied ones excepted."""
     tied = set(found.tied.values())
@@ -113,6 +184,7 @@ def spoil(found, count, model):
         (models.OptionA, "train", "statistics"),
         (lambda: models.plain()[3:], "train", "random"),
         (models.Aside, "eval", "otherwise"),
+        (models.Dropping, "eval", "change"),
     ],
 )
 def test_what_does_not_come_out_the_same_is_refused(make, how, reason):
@@ -124,6 +196,45 @@ def test_what_does_not_come_out_the_same_is_refused(make, how, reason):
     with pytest.raises(Refused, match=reason):
         precompute(task, found, 1)
     assert_unchanged(before, task)
+
+
+def test_outputs_of_another_structure_are_refused():
+    task = image_task(models.Growing)
+    x, y = task.train[0]
+    task = image_task(models.Growing, [*task.train, (x[:6], y[:6])])
+    with pytest.raises(Refused, match="structure"):
+        precompute(task, frozen(task, 1), 1)
+
+
+def test_a_model_that_is_in_eval_mode_is_recorded_as_it_will_be_trained():
+    task = image_task(models.plain)
+    found = frozen(task)
+    task.model.eval()  # as transformers gives its pretrained models
+    done = precompute(task, found, 1)
+    live = [call.name for call in next(iter(done.task.train)).replay.calls if not call.frozen]
+    assert live == ["8"]  # the dropout before the last layer
+    assert not any(module.training for module in task.model.modules())
+
+
+def flipping(draw):
+    def loss(model, batch):
+        x, y = batch
+        return models.on_images(model, (-x if model.training and draw() < 0.1 else x, y))
+
+    return loss
+
+
+def of_its_own():
+    generator = torch.Generator()
+    return lambda: float(torch.rand((), generator=generator))
+
+
+@pytest.mark.parametrize("draw", [lambda: float(torch.rand(())), random.random, of_its_own()])
+def test_a_loss_that_augments_is_refused_however_seldom_it_does(draw):
+    whole = image_task(models.OptionA)
+    task = models.finished(whole.model, flipping(draw), whole.train, whole.val, {})
+    with pytest.raises(Refused, match="random"):
+        precompute(task, frozen(task), 1)
 
 
 def test_more_than_may_be_kept_and_groups_that_are_not_frozen_are_refused():
@@ -193,6 +304,49 @@ def image_task_with(task, train):
     return models.finished(task.model, task.loss, train, task.val, task.metrics)
 
 
+class Erasing(TensorDataset):
+    """Blanks one example in ten."""
+
+    def __getitem__(self, place):
+        x, y = super().__getitem__(place)
+        return (0 * x if torch.rand(()) < 0.1 else x), y
+
+
+def test_rare_augmentation_and_examples_that_are_left_out_are_told():
+    task = image_task(models.OptionA)
+    found = frozen(task)
+    data = [torch.cat(column) for column in zip(*task.train, strict=True)]
+
+    def facts(kind, **options):
+        torch.manual_seed(3)
+        loader = DataLoader(kind(*data), shuffle=True, **options)
+        return precompute(image_task_with(task, loader), found, 1, passes=2).facts
+
+    assert facts(Erasing, batch_size=8)["augmented"]
+    clean = facts(TensorDataset, batch_size=16, drop_last=True)
+    assert not clean["augmented"]
+    assert "8 examples" in clean["note"]
+
+
+def test_batches_that_a_sampler_composes_or_a_loss_contrasts_stay_together():
+    task = image_task(models.OptionA)
+    data = TensorDataset(*(torch.cat(column) for column in zip(*task.train, strict=True)))
+
+    def contrast(model, batch):
+        out = functional.normalize(model(batch[0]), dim=-1)
+        return (out @ out.T).logsumexp(1).mean()
+
+    def mixes(loss, **options):
+        given = models.finished(task.model, loss, DataLoader(data, **options), task.val, {})
+        return precompute(given, frozen(given), 1).facts["by_example"]
+
+    assert mixes(task.loss, batch_size=8, shuffle=True)
+    assert not mixes(contrast, batch_size=8, shuffle=True)
+    composed = [range(i, 40, 5) for i in range(5)]
+    assert not mixes(task.loss, batch_sampler=composed)
+    assert not mixes(task.loss, batch_size=8, sampler=[*range(0, 40, 2), *range(1, 40, 2)])
+
+
 def test_examples_that_depend_on_their_neighbours_stay_in_their_batch():
     def paired(model, batch):
         out = model(batch[0])
@@ -252,18 +406,63 @@ def test_activations_are_found_again_until_anything_they_depend_on_changes(tmp_p
         lambda: task.model.conv.weight.data[0, 0, 0, 0].add_(1e-3) is None or facts(),
         lambda: task.model.norm.running_mean[0].add_(1e-3) is None or facts(),
         lambda: setattr(task.model.norm, "eps", 1e-4) or facts(),
-        lambda: task.model.norm2.train() is None or facts(),
+        lambda: setattr(task.model, "gain", 1.01) or facts(),
     ]
-    for number, change in enumerate(changes[:-1]):
+    for number, change in enumerate(changes):
         now = change()
         assert not now["reused"], number
         keys.add(now["key"])
-    assert len(keys) == len(changes)
+    assert len(keys) == 1 + len(changes)
     for path in tmp_path.iterdir():
         path.write_bytes(path.read_bytes()[:-40])  # as a full disk or a copy would leave it
     assert not facts()["reused"]
     assert facts()["reused"]
     assert not [path for path in tmp_path.iterdir() if path.suffix != ".safetensors"]
+
+
+LIMIT = 50.0
+
+
+def clipped(x):
+    return x.clamp(max=LIMIT)
+
+
+class Hidden:
+    limit = 50.0
+
+
+class Clipping(nn.Module):
+    """Depends on a global of a function that it calls, and on what an object of its own keeps."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head, self.hidden = nn.Linear(192, 4), nn.Linear(4, 3), Hidden()
+
+    def forward(self, x):
+        return self.head(self.body(clipped(x).clamp(max=self.hidden.limit).flatten(1)))
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["code", "guard"])
+def test_a_change_that_shows_in_the_last_batch_alone_is_noticed(seen, tmp_path, monkeypatch):
+    task = image_task(Clipping)
+    found = frozen(task)
+    task.train[-1][0][3] *= 9.0
+    keys = []
+    for limit in (50.0, 6.0):
+        if seen:
+            monkeypatch.setitem(globals(), "LIMIT", limit)
+        else:
+            monkeypatch.setattr(task.model.hidden, "limit", limit)
+        done = precompute(task, found, 1, folder=tmp_path)
+        keys.append(done.facts["key"])
+        assert not done.facts["reused"]
+        through, told = (
+            [float(of.loss(task.model, batch).detach()) for batch in of.train]
+            for of in (task, done.task)
+        )
+        assert told == pytest.approx(through)
+    assert (keys[0] != keys[1]) == seen
+    assert precompute(task, found, 1, folder=tmp_path).facts["reused"]
 
 
 def test_a_training_on_activations_goes_on_in_mid_epoch_bit_for_bit(tmp_path):

@@ -12,10 +12,12 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils import _pytree as pytree
 
+from stepsize.adapters.torch.fine_tuning.activation_room import make_room, used
 from stepsize.adapters.torch.fine_tuning.activation_script import Script
 from stepsize.adapters.torch.fine_tuning.activations import Activations, Leaf
+from stepsize.adapters.torch.fine_tuning.code_text import attributes_text, code_text
+from stepsize.adapters.torch.fine_tuning.nested import taken_apart
 from stepsize.adapters.torch.trials.epoch_batches import digest
 from stepsize.adapters.torch.trials.trial_facts import tensor_bytes
 from stepsize.adapters.torch.update import Recipe, device_of
@@ -27,43 +29,54 @@ FORMAT = "stepsize activations 1"
 #: Letters of a digest in a file's name.
 _LETTERS = 20
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
-_PLAIN = (bool, int, float, str, tuple, type(None))
 
 
-def model_key(model: nn.Module, script: Script, recipe: Recipe, passes: int) -> str:
+def model_key(
+    model: nn.Module,
+    functions: Iterable[Any],
+    script: Script,
+    recipe: Recipe,
+    passes: int,
+) -> str:
     """A digest of everything but the data that activations depend on.
 
-    The frozen parameters and all statistics, the modules as text, their modes, their plain
-    attributes and the code of their forward passes; which calls are kept; precision, device and
-    version of torch. Weights that are trained do not count.
+    The frozen parameters and all statistics, the modules as text, their modes, their attributes
+    and the code of their forward passes, of the loss and of what these call in the user's own
+    modules; which calls are kept; precision, device and version of torch. Weights that are trained
+    do not count.
     """
     sha = hashlib.sha256()
-    for part in _model_parts(model, script):
+    for part in _model_parts(model, functions, script):
         sha.update(part if isinstance(part, bytes) else part.encode("utf-8", "surrogatepass"))
         sha.update(b"\0")
     sha.update(f"{recipe.autocast} {device_of(model).type} {passes}".encode())
     return sha.hexdigest()[:_LETTERS]
 
 
-def _model_parts(model: nn.Module, script: Script) -> Iterator[str | bytes]:
+def _model_parts(
+    model: nn.Module, functions: Iterable[Any], script: Script
+) -> Iterator[str | bytes]:
     yield f"{FORMAT} torch {torch.__version__}"
     yield _ADDRESS.sub("", repr(model))
     frozen = script.replay.parts.modules
     for name, module in model.named_modules():
-        plain = {k: v for k, v in vars(module).items() if type(v) in _PLAIN}
-        yield f"{name} {sorted(plain.items(), key=str)}"
+        yield name
+        yield from attributes_text(module)
         if name in frozen or not any(p.requires_grad for p in module.parameters(recurse=False)):
             yield from _tensors(module.named_parameters(recurse=False))
             yield from _tensors(module.named_buffers(recurse=False))
-    for kind in sorted({type(module) for module in model.modules()}, key=lambda k: k.__qualname__):
-        code = getattr(kind.forward, "__code__", None)
-        yield f"{kind.__module__}.{kind.__qualname__}"
-        if code is not None:
-            yield code.co_code
-            yield f"{code.co_names} {_ADDRESS.sub('', repr(code.co_consts))}"
+    for kind in sorted({type(module) for module in model.modules()}, key=_full_name):
+        yield _full_name(kind)
+        yield from code_text(kind.forward)
+    for function in functions:
+        yield from code_text(function)
     for call in script.replay.calls:
         yield f"{call.name} {call.frozen} {call.needed} {call.windows} {call.form}"
     yield f"{script.batch} {script.full} {script.by_example}"
+
+
+def _full_name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _tensors(named: Iterable[tuple[str, torch.Tensor]]) -> Iterator[str | bytes]:
@@ -100,7 +113,7 @@ class DataDigest:
 def batch_digest(batch: Any) -> bytes:
     """A digest of all bytes of a batch."""
     sha = hashlib.sha256()
-    leaves, form = pytree.tree_flatten(batch)
+    leaves, form = taken_apart(batch)
     sha.update(repr(form).encode())
     for leaf in leaves:
         if isinstance(leaf, torch.Tensor):
@@ -118,7 +131,7 @@ def example_digests(batch: Any, count: int | None) -> list[bytes]:
     >>> one == again, one == two
     (True, False)
     """
-    leaves = [leaf for leaf in pytree.tree_leaves(batch) if isinstance(leaf, torch.Tensor)]
+    leaves = [leaf for leaf in taken_apart(batch)[0] if isinstance(leaf, torch.Tensor)]
     rows = [leaf for leaf in leaves if leaf.dim() and len(leaf) == count]
     if not rows or not count:
         return [batch_digest(batch)]
@@ -151,7 +164,7 @@ def may_be_there(folder: Path | None, model: str) -> bool:
 def save(
     folder: Path, name: str, activations: Activations, outputs: list[tuple[tuple[Leaf, ...], ...]]
 ) -> None:
-    """Write activations whole, or not at all.
+    """Write activations whole, or not at all; older ones may have to go (:func:`make_room`).
 
     Args:
         folder: made if it is missing.
@@ -175,6 +188,7 @@ def save(
             os.chmod(file.name, mode)  # it has put another file there, for its owner alone
             with open(file.name, "rb+") as written:
                 os.fsync(written.fileno())
+        make_room(folder, name)
     except Exception as error:  # safetensors has errors of its own for a full disk
         raise OutputError(
             f"The activations cannot be written to {folder}: {error}. Give another folder, or None "
@@ -203,6 +217,7 @@ def read(
         outputs = [tuple(tuple(_leaf(*leaf) for leaf in call) for call in batch) for batch in told]
     except Exception:  # noqa: BLE001  (whatever a damaged file makes of itself)
         return None
+    used(path)
     return tensors, outputs
 
 

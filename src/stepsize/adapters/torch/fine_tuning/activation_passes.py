@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -11,12 +12,13 @@ import torch
 
 from stepsize.adapters.torch import random_state
 from stepsize.adapters.torch.batches import to_device
+from stepsize.adapters.torch.fine_tuning.activation_bench import Bench
 from stepsize.adapters.torch.fine_tuning.activation_files import (
     DataDigest,
     batch_digest,
     example_digests,
 )
-from stepsize.adapters.torch.fine_tuning.activation_proof import Bench, agrees
+from stepsize.adapters.torch.fine_tuning.activation_proof import agrees, close
 from stepsize.adapters.torch.fine_tuning.activation_script import Script
 from stepsize.adapters.torch.fine_tuning.activations import (
     Activations,
@@ -28,14 +30,12 @@ from stepsize.adapters.torch.fine_tuning.activations import (
     examples_of,
 )
 from stepsize.adapters.torch.fine_tuning.frozen_parts import Refused
+from stepsize.adapters.torch.fine_tuning.loader_kind import composed, left_out
 from stepsize.adapters.torch.setting import other_device
 from stepsize.adapters.torch.trials.evaluation import examples_in
 
 #: Batches of a further pass that are looked at, to see whether they are the same or augmented.
 LOOKED_AT = 4
-#: New examples in the further pass at most, if the loader is to count as one that does not augment:
-#: a few were left out of the last, smaller batch before.
-_MOST_NEW = 0.25
 
 
 @final
@@ -48,12 +48,16 @@ class Walk:
         batches: of each pass; without outputs if nothing was computed.
         fixed: whether a further pass begins with the same batches.
         augmented: whether a further pass has examples that are new.
+        free: whether nobody but chance has put the batches together.
+        left_out: examples of the data that are not in a pass; None: not known.
     """
 
     digest: DataDigest = field(default_factory=DataDigest)
     batches: list[list[Remembered]] = field(default_factory=list)
     fixed: bool = True
     augmented: bool = False
+    free: bool = True
+    left_out: int | None = None
 
     @property
     def sizes(self) -> list[int]:
@@ -72,7 +76,7 @@ def walk(
         loader: its state changes, and that of the global generators.
         passes: how often; a further one is begun if ``bench`` trains.
         most_bytes: that may be kept.
-        compute: whether outputs are computed; else only those of the first batch.
+        compute: whether outputs are computed; else only those of some batches.
 
     Raises:
         Refused: too much would be kept, the passes are of different lengths, or a batch does not
@@ -81,12 +85,15 @@ def walk(
     walked = Walk()
     device = other_device(bench.task.model)
     size = 0
+    with random_state.kept():  # each batch is checked at other weights than the first
+        bench.begin()
+        bench.draw()
     for view in range(passes):
         walked.batches.append([])
         for given in loader:
             walked.digest.add(given, examples_in(given), each=bench.training and view == 0)
             number = len(walked.batches[-1])
-            if compute or (view == 0 and number == 0):
+            if compute or _is_checked(loader, number, walked.digest):
                 batch = given if device is None else to_device(given, device)
                 kept = _computed(bench, script, batch, number)
                 size += sum(tensor.nbytes for tensor in kept.kept)
@@ -107,6 +114,7 @@ def walk(
                 f"{len(walked.batches[-1])} in another."
             )
     if bench.training:
+        walked.free = not composed(loader)
         _look_again(walked, loader)
     return walked
 
@@ -122,6 +130,15 @@ def _computed(bench: Bench, script: Script, batch: Any, number: int) -> Remember
                 "in full, other than the batches before it."
             )
     return remembered
+
+
+def _is_checked(loader: Any, number: int, digest: DataDigest) -> bool:
+    """Whether a batch is computed again, to compare it with a file: the first, middle and last.
+
+    And every 32nd of the others, by its content.
+    """
+    length = _length(loader)
+    return number in (0, length // 2, length - 1) or digest.batches[-1][0] < 8
 
 
 def _length(loader: Any) -> int:
@@ -145,7 +162,17 @@ def _look_again(walked: Walk, loader: Iterable[Any]) -> None:
     walked.fixed = [*map(batch_digest, batches)] == walked.digest.batches[: len(batches)]
     seen = [one for batch in batches for one in example_digests(batch, examples_in(batch))]
     new = sum(one not in walked.digest.examples for one in seen)
-    walked.augmented = new > _MOST_NEW * len(seen)
+    walked.left_out = left_out(loader, sum(walked.sizes))
+    walked.augmented = new > _explained(walked, len(seen))
+
+
+def _explained(walked: Walk, seen: int) -> float:
+    """New examples among those seen that need no augmentation: the first pass has left them out."""
+    if walked.left_out is not None:
+        return walked.left_out
+    most = max(walked.sizes) - 1  # of a last, smaller batch that was dropped
+    expected = most * seen / (sum(walked.sizes) + most)
+    return expected + 3 * math.sqrt(expected) + 1
 
 
 def collected(script: Script, walked: Walk) -> Activations:
@@ -153,7 +180,7 @@ def collected(script: Script, walked: Walk) -> Activations:
     layout = walked.batches[0][0].layout
     alike = all(batch.layout == layout for view in walked.batches for batch in view)
     sizes = [[len(batch.examples) for batch in view] for view in walked.batches]
-    if not (script.by_example and alike) or any(size != sizes[0] for size in sizes):
+    if not (script.by_example and alike and walked.free) or any(size != sizes[0] for size in sizes):
         return ByBatch(walked.batches)
     views = []
     for view in walked.batches:
@@ -175,8 +202,9 @@ def joined(
     walked: Walk,
     tensors: dict[str, torch.Tensor],
     outputs: list[tuple[tuple[Leaf, ...], ...]],
+    near: float,
 ) -> Activations | None:
-    """The activations that a file holds, for passes of which nothing was computed but the first.
+    """The activations that a file holds, for passes of which only some batches were computed.
 
     None where they do not belong together.
     """
@@ -199,12 +227,18 @@ def joined(
                 for view, e in enumerate(map(enumerate, walked.batches))
             ]
         )
-    again = next(found.epoch(0, None))
-    alike = again.layout == first.layout and all(
-        a.shape == b.shape and torch.allclose(a, b, rtol=1e-3, atol=1e-5, equal_nan=True)
-        for a, b in zip(again.kept, first.kept, strict=True)
-    )
-    return found if alike else None
+    return found if all(_same_views(walked, found, near)) else None
+
+
+def _same_views(walked: Walk, found: Activations, near: float) -> Iterator[bool]:
+    """For each batch that was computed, whether the file has the same of it."""
+    for view, batches in enumerate(walked.batches):
+        for batch, told in zip(batches, found.epoch(view, None), strict=True):
+            if batch.layout.outputs:
+                yield batch.layout == told.layout and all(
+                    close([one], [other], near)
+                    for one, other in zip(batch.kept, told.kept, strict=True)
+                )
 
 
 def _with(

@@ -18,7 +18,11 @@ from stepsize.adapters.torch.fine_tuning.activations import (
     leaf_of,
 )
 from stepsize.adapters.torch.fine_tuning.frozen_parts import Refused
+from stepsize.adapters.torch.fine_tuning.nested import taken_apart
 from stepsize.adapters.torch.trials.evaluation import examples_in
+
+#: What a batch may hold beside tensors and arrays.
+_NAMED = (bool, int, float, complex, str, bytes, type(None))
 
 
 @final
@@ -40,8 +44,14 @@ class Script:
 
     def batch_leaves(self, batch: Any) -> tuple[Any, tuple[Leaf, ...], list[torch.Tensor]]:
         """The structure of a batch, its leaves, and the tensors of it that are kept."""
-        values, form = pytree.tree_flatten(batch)
+        values, form = taken_apart(batch)
         needed = self.batch if len(self.batch) == len(values) else (True,) * len(values)
+        odd = [v for v in values if not (isinstance(v, (torch.Tensor, *_NAMED)) or _is_array(v))]
+        if odd:
+            raise Refused(
+                f"A batch holds a {type(odd[0]).__name__}, of which a change would not be noticed: "
+                "tensors, numbers and texts in lists, tuples and mappings can be told."
+            )
         count = examples_in(batch)
         leaves = tuple(leaf_of(v, n, count) for v, n in zip(values, needed, strict=True))
         return form, leaves, _kept(values, leaves)
@@ -69,6 +79,8 @@ def _stretch(tensor: torch.Tensor, leaf: Leaf) -> torch.Tensor:
     """A copy of what a leaf keeps of a tensor."""
     if leaf.window is not None:
         dim, start, stop = leaf.window
+        if stop > tensor.shape[dim]:
+            raise Refused("The outputs of a frozen layer are shorter for some batches.")
         tensor = tensor.narrow(dim, start, stop - start)
     return tensor.cpu().clone(memory_format=torch.contiguous_format)
 
@@ -107,3 +119,7 @@ def recorded(replay: Replay, compute: Callable[[], Any]) -> tuple[Any, list[list
 def _copied(value: Any) -> Any:
     """What comes after may write to a tensor."""
     return value.detach().clone() if isinstance(value, torch.Tensor) else value
+
+
+def _is_array(value: Any) -> bool:
+    return type(value).__module__ == "numpy" and hasattr(value, "tobytes")

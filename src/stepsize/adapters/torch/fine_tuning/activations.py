@@ -12,10 +12,21 @@ import torch
 from torch.utils import _pytree as pytree
 
 from stepsize.adapters.torch.fine_tuning.frozen_parts import Call, FrozenParts, Window
+from stepsize.adapters.torch.fine_tuning.nested import Form, put_together
 from stepsize.errors import TaskError
 
 #: Stands in a shape for the number of examples in the batch.
 EXAMPLES = -1
+
+
+@final
+class Held:
+    """Holds an array, which cannot be asked whether it equals another."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
 
 
 @final
@@ -51,7 +62,7 @@ class Layout:
             writes to them, and not as one number seen many times.
     """
 
-    form: Any
+    form: Form
     batch: tuple[Leaf, ...]
     outputs: tuple[tuple[Leaf, ...], ...]
     full: bool = False
@@ -90,7 +101,7 @@ def leaf_of(value: Any, kept: bool, count: int | None, window: Window | None = N
     ((-1, 3), 'plain')
     """
     if not isinstance(value, torch.Tensor):
-        return Leaf("plain", value=value)
+        return Leaf("plain", value=Held(value) if hasattr(value, "tobytes") else value)
     shape = tuple(value.shape)
     if shape and shape[0] == count:
         shape = (EXAMPLES, *shape[1:])
@@ -109,7 +120,7 @@ def rebuilt(remembered: Remembered) -> tuple[Any, list[list[Any]]]:
         if leaf.kind == "kept" and leaf.window is None:
             return next(kept).clone()  # the user's code may write to it
         if leaf.kind == "plain":
-            return leaf.value
+            return leaf.value.value if isinstance(leaf.value, Held) else leaf.value
         shape = tuple(count if size == EXAMPLES else size for size in leaf.shape)
         if leaf.window is not None:
             dim, start, stop = leaf.window
@@ -120,7 +131,7 @@ def rebuilt(remembered: Remembered) -> tuple[Any, list[list[Any]]]:
             return torch.zeros(shape, dtype=leaf.dtype, device=device)
         return torch.zeros((), dtype=leaf.dtype, device=device).expand(shape)
 
-    batch = pytree.tree_unflatten([value_of(leaf) for leaf in layout.batch], layout.form)
+    batch = put_together(layout.form, [value_of(leaf) for leaf in layout.batch])
     return batch, [[value_of(leaf) for leaf in call] for call in layout.outputs]
 
 

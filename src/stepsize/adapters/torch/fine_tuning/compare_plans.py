@@ -57,7 +57,9 @@ def compare_plans(
         epochs: passes through the training batches, of all phases of a plan together.
         seeds: three by default.
         scratch: whether the network is also trained with fresh weights, by the preset ``scratch``
-            unless one of ``plans`` starts so.
+            unless one of ``plans`` starts so. Where it cannot be (weights that no module draws
+            anew, frozen ones that the optimizer does not hold) it is left out, and a note of the
+            comparison says why and what to do.
         scratch_task: makes the task with an untrained model, where fresh weights cannot be drawn
             from the modules themselves.
         groups: the layer groups, as ``stepsize.transfer.groups`` gives them; None finds them.
@@ -71,7 +73,8 @@ def compare_plans(
 
     Raises:
         InputError: a plan that has no room in the epochs, two of one name, an option that makes no
-            sense, weights that cannot be drawn anew.
+            sense, an optimizer that does not hold all that the model would train, a plan of
+            ``plans`` that starts from scratch where that cannot be.
         TaskError: the task cannot be made, or has no validation data.
         StoreError: the database cannot be used.
 
@@ -86,7 +89,9 @@ def compare_plans(
     given: Any = () if seeds is None else (seeds,)
     asked = CompareOptions(epochs, *given, **options)
     require(not asked.rate_factors, "A plan finds its own rates: leave rate_factors out.")
-    known = plans_of(plans, scratch)
+    several = [plans] if isinstance(plans, (TransferPlan, str, Path)) else list(plans)
+    known = plans_of(several, scratch)
+    dispensable = known[-1].name if len(known) > len(several) else ""
     back = random_state.remember()  # before the task's file is run: it may seed
     try:
         base = loaded_task(task)
@@ -97,7 +102,9 @@ def compare_plans(
             shown(progress) as bars,
             closing(Watchers([*watchers, *bars])) as watcher,
         ):
-            work = ComparingPlans(base, untrained, asked, recipe, opened, watcher, groups)
+            work = ComparingPlans(
+                base, untrained, asked, recipe, opened, watcher, groups, dispensable
+            )
             result = work.compared(known, settings or {})
             if store:
                 return result

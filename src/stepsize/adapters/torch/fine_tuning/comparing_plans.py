@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, final
 
-from stepsize.adapters.torch.fine_tuning.param_groups import regroup
+from stepsize.adapters.torch.fine_tuning.param_groups import need_all_held, regroup
 from stepsize.adapters.torch.fine_tuning.plan_trial import PlanTrial
-from stepsize.adapters.torch.fine_tuning.scratch import with_fresh_weights
+from stepsize.adapters.torch.fine_tuning.scratch import begin_from_scratch
 from stepsize.adapters.torch.fine_tuning.stored_transfer import transfer_result_of
 from stepsize.adapters.torch.fine_tuning.task_groups import groups_in
 from stepsize.adapters.torch.fine_tuning.train_plan import train_plan
@@ -30,7 +30,7 @@ from stepsize.comparison import (
 from stepsize.errors import InputError
 from stepsize.fine_tuning import LayerGroups
 from stepsize.fine_tuning.plan import TransferPlan
-from stepsize.fine_tuning.transfer_result import TransferResult
+from stepsize.fine_tuning.transfer_result import NO_SCRATCH, TransferResult
 from stepsize.store import Store
 from stepsize.tasks import LoadedTask, Task
 
@@ -48,6 +48,8 @@ class ComparingPlans:
         store: where runs are kept.
         watcher: is told what happens.
         given: the model's layer groups, where the user gave them.
+        dispensable: the name of the plan from scratch that nobody asked for by name: where it
+            cannot be made it is left out, and a note says why. Empty where there is none.
     """
 
     task: LoadedTask
@@ -57,13 +59,15 @@ class ComparingPlans:
     store: Store
     watcher: Watcher
     given: LayerGroups | None = None
+    dispensable: str = ""
 
     def compared(
         self, plans: Sequence[TransferPlan], settings: Mapping[str, Any]
     ) -> TransferResult:
         """Lay the plans out, make the runs, rank them, read the test set once."""
+        plans, notes = self._possible(plans)
         trials = [self._trial(plan, seed) for seed in self.options.seeds for plan in plans]
-        plan = self._plan(trials, plans, settings)
+        plan = self._plan(trials, plans, settings, notes)
         key = plan.key(trials)
         ids = [self.store.add_run(trial.key, trial.definition()) for trial in trials]
         pairs = [(run_id, trial.arm) for run_id, trial in zip(ids, trials, strict=True)]
@@ -99,15 +103,29 @@ class ComparingPlans:
     def groups(self) -> LayerGroups:
         """The layer groups of the model; that the optimizer can be given theirs is checked."""
         found = self.given or groups_in(self._looked_at.loaded, self._made)
-        regroup(self._made.optimizer, self._made.model, found)
+        _check(self._made, found)
         return found
+
+    def _possible(
+        self, plans: Sequence[TransferPlan]
+    ) -> tuple[Sequence[TransferPlan], tuple[str, ...]]:
+        """The plans without the dispensable one if it cannot be made, and why."""
+        others = [plan for plan in plans if plan.name != self.dispensable]
+        self.groups  # noqa: B018 - what is wrong with the task itself is an error for all plans
+        if len(others) in (0, len(plans)):
+            return plans, ()
+        try:
+            self._scratch  # noqa: B018
+        except InputError as error:
+            return others, (f"{NO_SCRATCH} {error}",)
+        return plans, ()
 
     @cached_property
     def _scratch(self) -> Prospect:
         """What is trained from scratch; checked before anything is trained."""
         if self.untrained is None:
             self.groups  # noqa: B018 - they are looked for in the weights as they were made
-            with_fresh_weights(self._made.model, self.options.seeds[0])
+            begin_from_scratch(self._made, self.options.seeds[0])
             return self._looked_at
         found, first = prospect(self.untrained, self.recipe), self._looked_at
         if found.updates_per_epoch != first.updates_per_epoch:
@@ -115,6 +133,7 @@ class ComparingPlans:
                 f"{found.loaded.name} makes {found.updates_per_epoch} updates an epoch and "
                 f"{first.loaded.name} {first.updates_per_epoch}: the budgets would differ."
             )
+        _check(made_task(found.loaded, self.options.seeds[0], "trained"), self.groups)
         return found
 
     def _trial(self, plan: TransferPlan, seed: int) -> PlanTrial:
@@ -138,6 +157,7 @@ class ComparingPlans:
         trials: Sequence[PlanTrial],
         plans: Sequence[TransferPlan],
         settings: Mapping[str, Any],
+        notes: tuple[str, ...],
     ) -> Plan:
         """What is asked; raises where a plan has no room in the epochs."""
         options = self.options
@@ -153,6 +173,7 @@ class ComparingPlans:
             at=options.at,
             interval=options.interval,
             name=options.name,
+            notes=notes,
             settings={
                 **settings,
                 "recipe": describe_recipe(self.recipe),
@@ -162,3 +183,9 @@ class ComparingPlans:
                 },
             },
         )
+
+
+def _check(made: Task, groups: LayerGroups) -> None:
+    """Raise unless a task's optimizer can be given ``groups``, and then trains all of them."""
+    need_all_held(made.optimizer, made.model)
+    regroup(made.optimizer, made.model, groups)

@@ -86,7 +86,7 @@ def _watched(model: nn.Module, example: Any, watched: Iterable[nn.Module]) -> Fo
     known = {id(parameter) for parameter in model.parameters()}
     with warnings.catch_warnings(), torch.no_grad(), _Uses(known, found):
         warnings.simplefilter("ignore")  # a guess may be an odd input
-        _call(model, example)
+        call(model, example)
     return found
 
 
@@ -137,7 +137,8 @@ def _noting(found: ForwardOrder) -> Callable[[nn.Module, Any], None]:
     return note
 
 
-def _call(model: nn.Module, example: Any) -> None:
+def call(model: nn.Module, example: Any) -> None:
+    """Make a forward pass of a model on what it takes; see :func:`forward_order`."""
     if callable(example) and not isinstance(example, (torch.Tensor, Mapping)):
         example(model)
         return

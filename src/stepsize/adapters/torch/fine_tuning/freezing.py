@@ -6,6 +6,7 @@ from typing import Any, final
 
 from torch import nn
 
+from stepsize.adapters.torch.fine_tuning.call_order import call_order
 from stepsize.adapters.torch.fine_tuning.layer_names import grouped_parameters, unwrapped
 from stepsize.errors import require
 from stepsize.fine_tuning import LayerGroups
@@ -21,6 +22,8 @@ class Freezing:
     Args:
         model: its ``requires_grad`` flags and modes are set, nothing else.
         groups: its layer groups.
+        example: as for :func:`groups`; one forward pass shows which layers serve which. Without it
+            one is guessed.
 
     Attributes:
         trained: how many of the last groups are trained; all of them until :meth:`train_last`.
@@ -40,12 +43,13 @@ class Freezing:
     ([True, True, True], True)
     """
 
-    def __init__(self, model: nn.Module, groups: LayerGroups) -> None:
+    def __init__(self, model: nn.Module, groups: LayerGroups, example: Any = None) -> None:
         self._model, self.groups = unwrapped(model), groups
         self._parameters = grouped_parameters(model, groups)
         self._flags = [[p.requires_grad for p in group] for group in self._parameters]
         self._modes = [(module, module.training) for module in self._model.modules()]
         self._was_training = self._model.training
+        self._order = call_order(self._model, example)
         self.trained = len(groups)
 
     def train_last(self, count: int, frozen: str = "eval") -> None:
@@ -71,7 +75,8 @@ class Freezing:
             for parameter, flag in zip(group, flags, strict=True):
                 _set_flag(parameter, flag and index >= first)
         self.trained = count
-        still = resting(self._model, self.frozen_parameters()) if frozen == "eval" else []
+        frozen_now = self.frozen_parameters() if frozen == "eval" else []
+        still = resting(self._model, frozen_now, self._order)
         self._set_modes({id(module) for module in still})
 
     def frozen_parameters(self) -> list[nn.Parameter]:
@@ -114,13 +119,21 @@ class Freezing:
                 module.training = mode if self._was_training else self._model.training
 
 
-def resting(model: nn.Module, frozen: list[nn.Parameter]) -> list[nn.Module]:
+def resting(
+    model: nn.Module, frozen: list[nn.Parameter], order: list[nn.Module] | None = None
+) -> list[nn.Module]:
     """The modules that belong to frozen parameters alone, each once.
 
     A module with parameters does if all of them are ``frozen``, and so does everything inside it.
-    Any other without parameters belongs to a neighbour, by the order of registration: with
-    statistics (a batch normalisation without weights) to the layer before it, else (dropout,
-    activations) to the layer after it.
+    Any other without parameters belongs to the layer that it serves when it is called last: with
+    statistics (a batch normalisation without weights) to the layer before it, or the first one,
+    else (dropout, activations) to the layer after it.
+
+    Args:
+        model: unwrapped.
+        frozen: the parameters.
+        order: modules as they are called, see :func:`call_order`; modules that are not called in it
+            are looked for in the order of registration.
 
     >>> model = nn.Sequential(nn.Linear(2, 2), nn.Dropout(), nn.Linear(2, 2), nn.Dropout(),
     ...     nn.Linear(2, 1))
@@ -132,19 +145,38 @@ def resting(model: nn.Module, frozen: list[nn.Parameter]) -> list[nn.Module]:
     found: dict[int, nn.Module] = {}
     if not known:
         return []
-    order = list(model.modules())
-    first = [_first_parameter(module) for module in order]
-    for place, module in enumerate(order):
+    registered, called = _Line(list(model.modules())), _Line(order or [])
+    for module in model.modules():
         own = {id(parameter) for parameter in module.parameters()}
         if own:
             belongs = own <= known
         else:
-            held = any(True for _ in module.buffers())
-            near = reversed(first[:place]) if held else first[place + 1 :]
-            belongs = next((key for key in near if key is not None), None) in known
+            line = called if id(module) in called.last else registered
+            belongs = line.neighbour(module) in known
         if belongs:
             found.update((id(inner), inner) for inner in module.modules())
     return list(found.values())
+
+
+@final
+class _Line:
+    """Modules one after the other.
+
+    Attributes:
+        last: by the id of a module, where it comes last.
+    """
+
+    def __init__(self, modules: list[nn.Module]) -> None:
+        self.last = {id(module): place for place, module in enumerate(modules)}
+        self._first = [_first_parameter(module) for module in modules]
+
+    def neighbour(self, module: nn.Module) -> int | None:
+        """The id of a parameter of the layer that a module without parameters serves."""
+        place = self.last[id(module)]
+        before, after = self._first[:place][::-1], self._first[place + 1 :]
+        held = any(True for _ in module.buffers())
+        near = [*before, *after] if held else after
+        return next((key for key in near if key is not None), None)
 
 
 def _first_parameter(module: nn.Module) -> int | None:

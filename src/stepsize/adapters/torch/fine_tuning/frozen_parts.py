@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import torch
@@ -111,7 +111,11 @@ class FrozenParts:
                     module.__dict__["forward"] = before[name]
 
     def script(
-        self, loss: Callable[[], Any], begin: Callable[[], None] = lambda: None
+        self,
+        loss: Callable[[], Any],
+        begin: Callable[[], None] = lambda: None,
+        generators: Callable[[], object] = RandomStates,
+        draws_matter: bool = True,
     ) -> tuple[Call, ...]:
         """The outermost calls that computing a loss makes, in order.
 
@@ -123,45 +127,78 @@ class FrozenParts:
         Args:
             loss: computes it, with gradients.
             begin: called before each attempt.
+            generators: the states of all random generators that it may draw from, comparable.
+            draws_matter: whether the random numbers are others the next time.
 
         Raises:
-            Refused: a frozen layer draws random numbers or writes to its statistics, returns
-                something that cannot be kept, or none is called.
+            Refused: random numbers are drawn in a frozen layer or before it, which may decide what
+                it is given; it writes to its statistics or returns something that cannot be kept;
+                or none is called.
         """
         while True:
             calls: list[Call] = []
             odd: list[str] = []
             begin()
-            with self.taken_over(functools.partial(self._look, calls, odd)):
+            drawn = _Drawn(generators, draws_matter)
+            with self.taken_over(functools.partial(self._look, calls, odd, drawn)):
                 loss()
             if not odd:
                 break
             for name in odd:
                 self.modules.pop(name, None)
-        if not any(call.frozen and self._has_weights(call.name) for call in calls):
-            raise Refused(
-                "No layer of the frozen groups is called where its outputs could be kept: there is "
-                "nothing to compute beforehand."
-            )
+        self._check_worth(calls)
         return tuple(calls)
 
+    def without(self, calls: tuple[Call, ...], same: list[bool]) -> tuple[Call, ...]:
+        """The calls, those of the frozen ones no longer frozen that are not the ``same`` again.
+
+        Raises:
+            Refused: no frozen layer is left.
+        """
+        left = iter(same)
+        kept = [replace(call, frozen=next(left)) if call.frozen else call for call in calls]
+        self._check_worth(kept)
+        return tuple(kept)
+
+    def frozen_weights(self) -> list[torch.Tensor]:
+        """The parameters of the modules."""
+        found = [p for m in self.modules.values() for p in m.parameters(recurse=False)]
+        return list(found)
+
+    def _check_worth(self, calls: list[Call]) -> None:
+        if not any(call.frozen and self._has_weights(call.name) for call in calls):
+            raise Refused(
+                "No layer of the frozen groups is called where its outputs depend on the batch "
+                "alone: there is nothing to compute beforehand."
+            )
+
     def _look(
-        self, calls: list[Call], odd: list[str], name: str, call: Callable[[], Any]
+        self,
+        calls: list[Call],
+        odd: list[str],
+        drawn: _Drawn,
+        name: str,
+        call: Callable[[], Any],
     ) -> object:
         module = self.modules[name]
-        random, statistics = RandomStates(), _versions(module)
+        before, inside, statistics = drawn.by_now(), _Drawn(drawn.generators), _statistics(module)
         output = call()
         leaves, form = pytree.tree_flatten(output)
         tensors = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
         frozen = not any(tensor.requires_grad for tensor in tensors)
         if frozen:
             reason = ""
-            if random != RandomStates():
+            if inside.by_now():
                 reason = "draws random numbers"
-            elif statistics != _versions(module):
+            elif not _same(statistics, _statistics(module)):
                 reason = "writes to its statistics (frozen='train'?)"
+            elif before and self._has_weights(name):
+                reason = (
+                    "is called after random numbers were drawn (augmentation in the loss, dropout "
+                    "between frozen layers?)"
+                )
             if reason and self._has_weights(name):
-                raise Refused(f"The frozen layer {name!r} {reason}: its outputs change.")
+                raise Refused(f"The frozen layer {name!r} {reason}: its outputs may change.")
             frozen = not reason
         if frozen and any(not isinstance(leaf, (torch.Tensor, *_PLAIN)) for leaf in leaves):
             self._check_divisible(name, output)
@@ -180,6 +217,23 @@ class FrozenParts:
         return any(True for _ in self.modules[name].parameters())
 
 
-def _versions(module: nn.Module) -> list[int]:
-    """How often each of the buffers was written to."""
-    return [0 if buffer.is_inference() else buffer._version for buffer in module.buffers()]
+@final
+class _Drawn:
+    """Whether random numbers have been drawn since it was made."""
+
+    def __init__(self, generators: Callable[[], object], matters: bool = True) -> None:
+        self.generators, self._matters = generators, matters
+        self._before = generators()
+
+    def by_now(self) -> bool:
+        """Whether some have been."""
+        return self._matters and self._before != self.generators()
+
+
+def _statistics(module: nn.Module) -> list[torch.Tensor]:
+    """The buffers as they are now; batch normalisation writes to its own without counting it."""
+    return [buffer.detach().clone() for buffer in module.buffers()]
+
+
+def _same(ones: list[torch.Tensor], others: list[torch.Tensor]) -> bool:
+    return len(ones) == len(others) and all(map(torch.equal, ones, others))

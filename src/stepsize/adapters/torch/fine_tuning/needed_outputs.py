@@ -7,15 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any, final
 
 import torch
-from torch import nn
 from torch.utils import _pytree as pytree
 
 from stepsize.adapters.torch.fine_tuning.frozen_parts import Call, FrozenParts, Window
 
 #: With how many draws of outputs and weights stretches are looked for.
 DRAWS = 3
-#: What is added to the spread of weights, for those that begin at zero.
-_SPREAD = 0.01
 
 
 @final
@@ -56,7 +53,7 @@ class Tracing:
         )
         return known, [(-1, i) not in idle for i in range(len(self.inputs))]
 
-    def windows(self, calls: tuple[Call, ...], trained: list[nn.Parameter]) -> tuple[Call, ...]:
+    def windows(self, calls: tuple[Call, ...], draw: Callable[[int], None]) -> tuple[Call, ...]:
         """The calls with the stretches outside of which all gradients are zero.
 
         As where a classifier reads the first token. Outputs and trained weights are drawn at
@@ -64,15 +61,12 @@ class Tracing:
 
         Args:
             calls: what :meth:`needs` gave.
-            trained: changed; :attr:`begin` puts them back.
+            draw: draws trained weights from a seed; :attr:`begin` puts them back.
         """
         seen: dict[tuple[int, int], torch.Tensor] = {}
-        for _ in range(DRAWS):
+        for number in range(DRAWS):
             self.begin()
-            with torch.no_grad():
-                for weights in trained:
-                    spread = weights.square().mean().sqrt() + _SPREAD
-                    weights.add_(torch.randn_like(weights) * spread)
+            draw(number)
             drawn = [[_drawn(leaf) for leaf in leaves] for leaves in self.outputs]
             for place, gradient in self._gradients(drawn).items():
                 if gradient is not None:
@@ -83,9 +77,7 @@ class Tracing:
             for i, call in enumerate(calls)
         )
 
-    def _gradients(
-        self, outputs: list[list[Any]]
-    ) -> dict[tuple[int, int], torch.Tensor | None]:
+    def _gradients(self, outputs: list[list[Any]]) -> dict[tuple[int, int], torch.Tensor | None]:
         """By the number of the call, -1 for the batch, and that of the leaf; None: it has none."""
         marks: list[torch.Tensor] = []
         places: list[tuple[int, int]] = []

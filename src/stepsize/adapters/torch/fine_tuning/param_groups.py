@@ -24,6 +24,9 @@ from stepsize.fine_tuning import LayerGroups, LayerRates
 
 Group = dict[str, Any]
 
+#: Names of parameters in a message.
+_MOST_NAMES = 6
+
 #: In a parameter group: the index of its layer group.
 LAYER_GROUP = "layer_group"
 #: In a parameter group: its rate as a share of the largest in its layer group.
@@ -160,11 +163,62 @@ def set_ratios(optimizer: Optimizer, ratios: Iterable[float], peak: float | None
         raise InputError(
             f"The rates of the layer groups need a positive finite peak, got {top!r}: say peak=..."
         )
-    for group in own:
-        rate = top * wanted[group[LAYER_GROUP]] * group[LAYER_SHARE]
+    write_rates(own, [top * wanted[group[LAYER_GROUP]] * group[LAYER_SHARE] for group in own])
+
+
+def write_rates(groups: Iterable[Group], rates: Iterable[float]) -> None:
+    """Give each parameter group its rate, also as the ``initial_lr`` where it has one.
+
+    >>> optimizer = torch.optim.SGD(nn.Linear(2, 1).parameters(), lr=0.1)
+    >>> write_rates(optimizer.param_groups, [0.3]); optimizer.param_groups[0]["lr"]
+    0.3
+    """
+    for group, rate in zip(groups, rates, strict=True):
         _write(group, "lr", rate)
         if "initial_lr" in group:
             _write(group, "initial_lr", rate)
+
+
+def not_held(optimizer: Optimizer, parameters: Mapping[str, nn.Parameter]) -> list[str]:
+    """The names of those parameters that an optimizer does not hold.
+
+    >>> model = nn.Linear(2, 1)
+    >>> not_held(torch.optim.SGD([model.bias]), dict(model.named_parameters()))
+    ['weight']
+    """
+    groups = innermost(optimizer).param_groups
+    held = {id(parameter) for group in groups for parameter in group["params"]}
+    return [name for name, parameter in parameters.items() if id(parameter) not in held]
+
+
+def some_names(names: Sequence[str]) -> str:
+    """The names of parameters in a message; not all where there are many.
+
+    >>> some_names(["weight", "bias"])
+    'weight, bias'
+    """
+    shown = ", ".join(names[:_MOST_NAMES])
+    return f"{shown} and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else shown
+
+
+def need_all_held(optimizer: Optimizer, model: nn.Module) -> None:
+    """Raise unless the optimizer holds everything in the model that requires gradients.
+
+    Raises:
+        InputError: there are parameters that a plan would thaw and that would not move.
+
+    >>> model = nn.Linear(2, 1)
+    >>> need_all_held(torch.optim.SGD(model.parameters()), model)
+    """
+    known = parameters_by_name(model)
+    missing = not_held(optimizer, {name: p for name, p in known.items() if p.requires_grad})
+    if missing:
+        raise InputError(
+            f"The optimizer does not hold {some_names(missing)} of the model, which require "
+            "gradients: a plan would thaw them, and they would not move. Give the optimizer all "
+            "of model.parameters() (what a plan freezes is not updated), or freeze them for good: "
+            "requires_grad_(False)."
+        )
 
 
 def ratios_in(optimizer: Optimizer, count: int) -> tuple[float, ...]:

@@ -15,6 +15,7 @@ from stepsize.errors import InputError
 from stepsize.fine_tuning import LayerGroups
 from stepsize.fine_tuning.decision import PhaseDecision
 from stepsize.fine_tuning.layer_tests import LayerRangeTests
+from stepsize.fine_tuning.raced import raced_peak
 from stepsize.fine_tuning.thin import thin, thin_recommendation, thin_tests
 from stepsize.fine_tuning.timeline import Stretch
 from stepsize.records import FindResult, Recommendation
@@ -78,7 +79,7 @@ class PhaseSearch:
             peak=peak.value,
             ratios=ratios,
             schedule=str(schedule),
-            lr_from=_said(peak, tests),
+            lr_from=self._said(peak, tests),
             find=None if peak.find is None else thin(peak.find),
             layer_tests=None if tests is None else thin_tests(tests),
             recommendation=(
@@ -98,14 +99,12 @@ class PhaseSearch:
     def _ratios(self, tests: LayerRangeTests | None) -> tuple[float, ...]:
         """One for each layer group; the largest of those that the phase trains is 1."""
         groups = len(self._trial.groups)
-        if tests is None:
-            fixed = self._phase.fixed_ratios(groups)
-            assert fixed is not None  # they would be measured
-            return _normalised(fixed, self._count)
-        frozen = (1.0,) * (groups - self._count)
-        if tests.rates is None:
-            return frozen + (1.0,) * self._count
-        return frozen + tests.rates.ratios
+        if tests is not None and tests.rates is not None:
+            return (1.0,) * (groups - self._count) + tests.rates.ratios
+        fixed = self._phase.fixed_ratios(groups)
+        if fixed is None or self._phase.ratios == "equal":
+            return self._living.own_ratios(self._count)
+        return _normalised(fixed, self._count)
 
     # -- the peak -----------------------------------------------------------------------------
 
@@ -141,8 +140,13 @@ class PhaseSearch:
         if answer.interrupted:
             raise KeyboardInterrupt
         if answer.lr is not None:
+            per_epoch = self._trial.updates_per_epoch
+            updates = self._stretch.epochs * per_epoch
+            schedule = self._phase.resolved(answer.lr, updates, per_epoch)
+            peak, carried = raced_peak(schedule, answer)
             spent = f"{_cost(answer):,} updates"
-            return _Peak(answer.lr, f"a race on the validation set ({spent})", None, answer)
+            said = f"a race on the validation set ({spent}): {carried}"
+            return _Peak(peak, said, None, answer)
         fallen_back = self._otherwise("the race", answer.verdict, answer.reason)
         return fallen_back._replace(recommendation=answer)
 
@@ -161,6 +165,18 @@ class PhaseSearch:
             "phase a number: lr=0.01."
         )
 
+    def _said(self, peak: _Peak, tests: LayerRangeTests | None) -> str:
+        """Where the peak and the ratios come from."""
+        own = self._living.has_own_ratios
+        if tests is None:
+            whose = "the optimizer's own" if self._phase.ratios == "equal" else "the plan's"
+            return f"{peak.said}; ratios between layer groups: {whose}" if own else peak.said
+        if tests.rates is None:
+            words = "as the optimizer has them" if own else "equal"
+            return f"{peak.said}; {words} for all layer groups, whose range tests gave no rate"
+        ratios = f"range tests of the layer groups ({_n(tests)})"
+        return ratios if peak.said == ratios else f"{peak.said}; ratios by {ratios}"
+
     def _what(self) -> tuple[Any, Any, Any, Any]:
         task = self._material.task
         return task.model, task.optimizer, task.loss, task.train
@@ -170,8 +186,9 @@ class PhaseSearch:
         return LayerGroups(groups.groups[-self._count :], groups.order)
 
     def _how(self) -> dict[str, Any]:
-        recipe = self._recipe
+        recipe, own = self._recipe, self._living.task.loss
         return {
+            "also": () if self._material.task.loss is own else (own,),  # inside of what is called
             "accumulate": recipe.accumulate,
             "autocast": recipe.autocast,
             "scaler": recipe.scaler,
@@ -186,16 +203,6 @@ def _normalised(ratios: Sequence[float], count: int) -> tuple[float, ...]:
     """The largest of the last ``count`` is 1, and none of the others is larger."""
     top = max(ratios[-count:])
     return tuple(min(1.0, ratio / top) for ratio in ratios)
-
-
-def _said(peak: _Peak, tests: LayerRangeTests | None) -> str:
-    """Where the peak and the ratios come from."""
-    if tests is None:
-        return peak.said
-    if tests.rates is None:
-        return f"{peak.said}; equal for all layer groups, whose range tests gave no rate"
-    ratios = f"range tests of the layer groups ({_n(tests)})"
-    return ratios if peak.said == ratios else f"{peak.said}; ratios by {ratios}"
 
 
 def _n(tests: FindResult | LayerRangeTests) -> str:

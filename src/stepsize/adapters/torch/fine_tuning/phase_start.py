@@ -8,10 +8,17 @@ from pathlib import Path
 from typing import Any, NamedTuple, final
 
 from stepsize.adapters.torch.fine_tuning.freezing import Freezing
-from stepsize.adapters.torch.fine_tuning.param_groups import regroup, set_ratios
+from stepsize.adapters.torch.fine_tuning.param_groups import (
+    LAYER_GROUP,
+    ratios_in,
+    regroup,
+    set_ratios,
+    write_rates,
+)
 from stepsize.adapters.torch.fine_tuning.plan_trial import PlanTrial
 from stepsize.adapters.torch.fine_tuning.precomputed import Refused, precompute
-from stepsize.adapters.torch.fine_tuning.scratch import with_fresh_weights
+from stepsize.adapters.torch.fine_tuning.scratch import begin_from_scratch
+from stepsize.adapters.torch.fine_tuning.task_groups import forward_of
 from stepsize.adapters.torch.group_rates import starting_rates
 from stepsize.adapters.torch.trials.fresh_task import fresh_task
 from stepsize.adapters.torch.trials.training_state import OwnStates
@@ -48,19 +55,46 @@ class LivingTask:
         self._trial, self._recipe, self._folder = trial, recipe, folder
         self.task = fresh_task(trial.task, trial.seed)
         if trial.reset:
-            with_fresh_weights(self.task.model, trial.seed)
+            begin_from_scratch(self.task, trial.seed)
         self.states = OwnStates.of(self.task)
         self.own_peak = max(starting_rates(self.task.optimizer.param_groups))
         regroup(self.task.optimizer, self.task.model, trial.groups)
-        self.freezing = Freezing(self.task.model, trial.groups)
+        self._own_rates = starting_rates(self._parameter_groups)
+        self._own_ratios = ratios_in(self.task.optimizer, len(trial.groups))
+        self.freezing = Freezing(self.task.model, trial.groups, forward_of(self.task))
 
     def train_last(self, stretch: Stretch, count: int) -> None:
         """Train the last ``count`` groups, the others frozen as the phase says."""
         self.freezing.train_last(count, stretch.phase.frozen)
 
+    @property
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        groups: list[dict[str, Any]] = self.task.optimizer.param_groups
+        return groups
+
+    @property
+    def has_own_ratios(self) -> bool:
+        """Whether the user gave layer groups different rates."""
+        return len(set(self._own_ratios)) > 1
+
+    def own_ratios(self, count: int) -> tuple[float, ...]:
+        """Those of the rates that the user gave; the largest of the last ``count`` groups' is 1."""
+        first = len(self._own_ratios) - count
+        held = {group[LAYER_GROUP] for group in self._parameter_groups}
+        trained = [self._own_ratios[layer] for layer in held if layer >= first]
+        top = max(trained, default=0.0) or 1.0
+        return tuple(min(1.0, ratio / top) for ratio in self._own_ratios)
+
     def set_ratios(self, ratios: tuple[float, ...], peak: float | None = None) -> None:
-        """Write the rates of all groups; without a peak they stand for their ratios alone."""
-        set_ratios(self.task.optimizer, ratios, peak or self.own_peak or 1.0)
+        """Write the rates of all groups; without a peak they stand for their ratios alone.
+
+        Where they are the user's own, so are the rates: not a bit of what lies between them
+        changes, and a schedule keeps that.
+        """
+        if ratios == self._own_ratios and len(set(self._own_rates)) > 1:
+            write_rates(self._parameter_groups, self._own_rates)
+        else:
+            set_ratios(self.task.optimizer, ratios, peak or self.own_peak or 1.0)
 
     def material(self, stretch: Stretch, count: int) -> Material:
         """What the phase is trained on, with the last ``count`` groups trained by now."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, final
@@ -15,6 +15,7 @@ from torch import nn
 from stepsize.adapters.torch import distributed, random_state
 from stepsize.adapters.torch.batches import to_device
 from stepsize.adapters.torch.fine_tuning import activation_files as files
+from stepsize.adapters.torch.fine_tuning.activation_bench import Bench
 from stepsize.adapters.torch.fine_tuning.activation_passes import (
     Walk,
     collected,
@@ -22,7 +23,7 @@ from stepsize.adapters.torch.fine_tuning.activation_passes import (
     outputs_of,
     walk,
 )
-from stepsize.adapters.torch.fine_tuning.activation_proof import Bench, proven
+from stepsize.adapters.torch.fine_tuning.activation_proof import proven
 from stepsize.adapters.torch.fine_tuning.activation_script import Script
 from stepsize.adapters.torch.fine_tuning.activations import (
     ActivationBatches,
@@ -85,9 +86,10 @@ def precompute(
     own batches: loss and gradients from what is remembered equal those in full (to 1e-5 for
     float32), and each batch's loss is checked again while it is recorded.
 
-    Where examples are independent (also proven), they are shuffled anew in every epoch; else whole
-    batches are; a loader that gives the same order every time keeps it. The number and sizes of
-    batches stay. The task's loader rests: its state and that of the global generators come back.
+    Where the loss of a batch is the mean of those of its parts (also tried) and no sampler of the
+    user's own composes batches, examples are shuffled anew in every epoch; else whole batches are;
+    a loader that gives the same order every time keeps it. The number and sizes of batches stay.
+    The task's loader rests: its state and that of the global generators come back.
 
     An augmenting loader is recorded as it augments: ``passes`` views of every example, epoch ``e``
     sees view ``e % passes``.
@@ -97,8 +99,10 @@ def precompute(
         groups: the layer groups of its model.
         trainable: how many of the last groups are trained.
         folder: where activations are kept as safetensors files, mapped into memory, by a key of
-            frozen weights, statistics, modes, code, precision and all bytes of data: what has
-            changed is computed anew. None: they are kept in memory and gone afterwards.
+            frozen weights, statistics, modes, precision, all bytes of data, and the code of the
+            model and the loss as far as it lies in the user's own modules. What has changed is
+            computed anew; of what is found, some batches are, and compared. None: they are kept in
+            memory and gone afterwards.
         passes: recorded views of the data.
         seed: of the passes and of the order in each epoch.
         recipe: its precision is used.
@@ -126,9 +130,9 @@ def precompute(
     wanted = _Wanted(task, trained, recipe, folder, most_bytes)
     with torch.inference_mode(mode=False), torch.enable_grad(), _training(model):
         bench = Bench(task, recipe, training=True)
-        with random_state.kept(), bench.open():
+        with bench.open():
             train = _of_loader(wanted, bench, task.train, passes, seed)
-    held_out, why_not = _of_validation(wanted)
+    held_out, why_not = _of_validation(wanted, bench.moving)
     val = task.val
     if held_out is not None and val is not None:
         val = ActivationBatches(held_out.activations, val, seed=0, shuffle=False, passes=1)
@@ -183,14 +187,16 @@ def _of_script(
     wanted: _Wanted, bench: Bench, script: Script, loader: Any, passes: int, seed: int
 ) -> _Kept:
     """Look into the folder, compute what is not there."""
-    model = files.model_key(unwrapped(bench.task.model), script, wanted.recipe, passes)
+    model = files.model_key(
+        unwrapped(bench.task.model), bench.functions, script, wanted.recipe, passes
+    )
     folder = wanted.folder
     if folder is not None and files.may_be_there(folder, model):
         with Transaction(loader=loader):
             random_state.seed(seed)
             walked = walk(bench, script, loader, passes, wanted.most_bytes, compute=False)
         name = files.file_name(model, walked.digest.text())
-        found = _found(script, walked, folder, name)
+        found = _found(bench, script, walked, folder, name)
         if found is not None:
             return _Kept(found, walked, script, name.partition(".")[0], True)
     random_state.seed(seed)
@@ -199,33 +205,31 @@ def _of_script(
     name = files.file_name(model, walked.digest.text())
     if folder is not None:
         files.save(folder, name, made, outputs_of(made))
-        made = _found(script, walked, folder, name) or made
+        made = _found(bench, script, walked, folder, name) or made
     return _Kept(made, walked, script, name.partition(".")[0], False)
 
 
-def _found(script: Script, walked: Walk, folder: Path, name: str) -> Activations | None:
-    """The activations in a file, mapped into memory."""
+def _found(
+    bench: Bench, script: Script, walked: Walk, folder: Path, name: str
+) -> Activations | None:
+    """The activations in a file, mapped into memory, where they are those of the walk."""
     content = files.read(folder, name)
     if content is None:
         return None
     try:
-        return joined(script, walked, *content)
+        return joined(script, walked, *content, near=bench.near())
     except (KeyError, StopIteration, ValueError):  # a file of this name with another content
         return None
 
 
-def _of_validation(wanted: _Wanted) -> tuple[_Kept | None, str]:
+def _of_validation(wanted: _Wanted, moving: Sequence[torch.Tensor]) -> tuple[_Kept | None, str]:
     """The activations of the validation batches, or why there are none."""
     task = wanted.task
     if task.val is None:
         return None, ""
     try:
-        with (
-            torch.inference_mode(mode=False),
-            random_state.kept(),
-            evaluating(task, task.val, wanted.recipe),
-        ):
-            bench = Bench(task, wanted.recipe, training=False)
+        with torch.inference_mode(mode=False), evaluating(task, task.val, wanted.recipe):
+            bench = Bench(task, wanted.recipe, training=False, moving=moving)
             with bench.open():
                 kept = _of_loader(wanted, bench, task.val, 1, 0)
     except Refused as refused:
@@ -286,7 +290,12 @@ def _facts(train: _Kept, val: _Kept | None, passes: int, why_not: str) -> dict[s
         views = "1 recorded view is" if passes == 1 else f"{passes} recorded views are"
         notes.append(f"The loader augments (or draws anew): {views} all that the training sees.")
     elif passes > 1:
-        notes.append("The loader does not augment: one pass would have done.")
+        notes.append("No augmentation was seen: one pass may have done.")
+    if train.walked.left_out:
+        notes.append(
+            f"{train.walked.left_out} examples of the data are not in the recorded pass (the last, "
+            "smaller batch is dropped): the training does not see them."
+        )
     if why_not:
         notes.append(f"Validation goes through the frozen layers: {why_not}")
     return {

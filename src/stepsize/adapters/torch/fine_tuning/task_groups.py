@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from stepsize.adapters.torch import random_state
 from stepsize.adapters.torch.batches import to_device
 from stepsize.adapters.torch.find_task import loaded_task
@@ -39,8 +42,18 @@ def task_groups(task: str | LoadedTask, seed: int = 0) -> LayerGroups:
 
 def groups_in(loaded: LoadedTask, made: Task) -> LayerGroups:
     """The layer groups of the model of a task that was ``made``."""
-    batch = peek(made.train, 1)[0]
-    device = other_device(made.model)
-    on_device = batch if device is None else to_device(batch, device)
     with explained(loaded, "when its layers were looked for"):
-        return groups(made.model, lambda model: made.loss(model, on_device))
+        return groups(made.model, forward_of(made))
+
+
+def forward_of(task: Task) -> Callable[[Any], Any]:
+    """A forward pass of a model, as ``example`` for the model of ``task``: the loss of a batch.
+
+    It is a batch of the validation where there is one, so that the training's loader rests.
+    """
+    held_out = [] if task.val is None else peek(task.val, 1)
+    batch = (held_out or peek(task.train, 1))[0]
+    device = other_device(task.model)
+    on_device = batch if device is None else to_device(batch, device)
+    loss = task.loss
+    return lambda model: loss(model, on_device)

@@ -27,8 +27,9 @@ def train_plan(
     """Make a run of a plan, or what is left of it, and give the lease back.
 
     One model and one optimizer go through all phases; random numbers and batches go on from phase
-    to phase. A plan of one phase, with a rate that is given, trains as
-    :func:`stepsize.adapters.torch.trials.train` does under its schedule, bit for bit.
+    to phase. A plan of one phase in which all layers train, with equal ratios and a rate that is
+    given, trains as :func:`stepsize.adapters.torch.trials.train` does under its schedule, bit for
+    bit.
 
     A run that was stopped goes on from its last checkpoint and ends with the same numbers, bit for
     bit. There is one at the end of each phase; a search for a rate that was cut short is made
