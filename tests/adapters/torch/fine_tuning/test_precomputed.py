@@ -300,6 +300,32 @@ def test_views_of_an_augmenting_loader_take_turns():
     assert (still.facts["augmented"], still.facts["shuffled"]) == (False, True)
 
 
+def weighted_hits(model, batch):
+    x, classes, weights = batch
+    return ((model(x).argmax(-1) == classes).float() * weights).mean()
+
+
+def test_what_only_a_metric_needs_and_only_late_is_kept_for_it():
+    """The first batches, on which ways to remember are tried, weigh nothing."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 2))
+    x, classes = torch.randn(40, 8), torch.randint(0, 2, (40,))
+    batches = [
+        (x[i : i + 8], classes[i : i + 8], torch.full((8,), float(i >= 24)))
+        for i in range(0, 40, 8)
+    ]
+
+    def loss(model, batch):
+        return functional.cross_entropy(model(batch[0]), batch[1])
+
+    task = models.finished(model, loss, batches, batches, {"late": weighted_hits})
+    real = evaluate(task, batches, Recipe(), "val_")
+    assert real["val_late"] > 0.0
+    done = precompute(task, frozen(task), 1)
+    assert done.facts["validation"]
+    assert evaluate(done.task, done.task.val, Recipe(), "val_") == pytest.approx(real, rel=1e-5)
+
+
 def image_task_with(task, train):
     return models.finished(task.model, task.loss, train, task.val, task.metrics)
 
