@@ -13,7 +13,7 @@ import tables
 import torch
 from tables import Cell
 
-from stepsize.adapters.torch.fine_tuning.compare_plans import compare_plans
+from stepsize.adapters.torch.fine_tuning.plans.compare_plans import compare_plans
 from stepsize.fine_tuning.phase import Phase
 from stepsize.fine_tuning.plan import TransferPlan
 from stepsize.fine_tuning.presets import PLANS

@@ -67,7 +67,7 @@ def _draw_plans(
     store: Store, stored: StoredComparison, folder: Path, options: argparse.Namespace
 ) -> None:
     """A comparison of transfer plans."""
-    from stepsize.adapters.torch.fine_tuning.stored_transfer import transfer_result_of
+    from stepsize.adapters.torch.fine_tuning.plans.stored_transfer import transfer_result_of
     from stepsize.cli.transfer_command import print_transfer
     from stepsize.report import transfer_files
 

@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional
 
 from stepsize.adapters.torch.fine_tuning import groups
-from stepsize.adapters.torch.fine_tuning.freezing import Freezing
+from stepsize.adapters.torch.fine_tuning.frozen.freezing import Freezing
 from stepsize.tasks import Task
 
 SMALL = {

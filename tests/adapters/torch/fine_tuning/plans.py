@@ -10,8 +10,8 @@ from torch import nn
 
 from stepsize.adapters.torch import Recipe
 from stepsize.adapters.torch.fine_tuning import groups
-from stepsize.adapters.torch.fine_tuning.plan_trial import PlanTrial
-from stepsize.adapters.torch.fine_tuning.train_plan import train_plan
+from stepsize.adapters.torch.fine_tuning.plans.plan_trial import PlanTrial
+from stepsize.adapters.torch.fine_tuning.plans.train_plan import train_plan
 from stepsize.fine_tuning.phase import Phase
 from stepsize.fine_tuning.plan import TransferPlan
 from stepsize.store import Store

@@ -11,8 +11,8 @@ from adapters.torch.trials import maker
 from adapters.zoo import WIDTH
 from torch import nn
 
-from stepsize.adapters.torch.fine_tuning.compare_plans import compare_plans
-from stepsize.adapters.torch.fine_tuning.stored_transfer import transfer_result_of, worth
+from stepsize.adapters.torch.fine_tuning.plans.compare_plans import compare_plans
+from stepsize.adapters.torch.fine_tuning.plans.stored_transfer import transfer_result_of, worth
 from stepsize.comparison import Watcher, rank
 from stepsize.errors import StoreError
 from stepsize.fine_tuning.phase import Phase

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from stepsize.adapters.torch import find_lr
 from stepsize.adapters.torch.fine_tuning import groups, regroup, set_ratios
-from stepsize.adapters.torch.fine_tuning.find_rates import find_common, find_rates
+from stepsize.adapters.torch.fine_tuning.measuring.find_rates import find_common, find_rates
 from stepsize.errors import InputError
 from stepsize.fine_tuning import LayerGroup, LayerGroups
 from stepsize.rangetest import Geometric

@@ -9,7 +9,7 @@ from torch import nn
 
 from stepsize.adapters.torch import Recipe
 from stepsize.adapters.torch.fine_tuning import groups
-from stepsize.adapters.torch.fine_tuning.freezing import Freezing
+from stepsize.adapters.torch.fine_tuning.frozen.freezing import Freezing
 from stepsize.adapters.torch.trials.evaluation import evaluate
 from stepsize.adapters.torch.trials.training import Training
 from stepsize.errors import InputError

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from stepsize.adapters.torch.fine_tuning import groups
-from stepsize.adapters.torch.fine_tuning.forward_order import forward_order
+from stepsize.adapters.torch.fine_tuning.layers.forward_order import forward_order
 from stepsize.errors import InputError
 
 transformers = pytest.importorskip("transformers")

@@ -10,8 +10,8 @@ from adapters.torch.trials import maker, run, trial_of
 from adapters.zoo import mse
 
 from stepsize.adapters.torch import Recipe
-from stepsize.adapters.torch.fine_tuning import phase_rates
-from stepsize.adapters.torch.fine_tuning.phase_start import LivingTask
+from stepsize.adapters.torch.fine_tuning.plans import phase_rates
+from stepsize.adapters.torch.fine_tuning.plans.phase_start import LivingTask
 from stepsize.fine_tuning.phase import Phase
 from stepsize.fine_tuning.plan import TransferPlan
 from stepsize.records import Recommendation

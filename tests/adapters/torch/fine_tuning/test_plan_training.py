@@ -21,9 +21,9 @@ from adapters.torch.trials import Own, maker, run, trial_of
 
 from stepsize.adapters.torch import Recipe
 from stepsize.adapters.torch.batches import Batches
-from stepsize.adapters.torch.fine_tuning import phase_rates
-from stepsize.adapters.torch.fine_tuning.plan_training import PlanTraining
-from stepsize.adapters.torch.fine_tuning.train_plan import train_plan
+from stepsize.adapters.torch.fine_tuning.plans import phase_rates
+from stepsize.adapters.torch.fine_tuning.plans.plan_training import PlanTraining
+from stepsize.adapters.torch.fine_tuning.plans.train_plan import train_plan
 from stepsize.adapters.torch.made_task import made_task
 from stepsize.adapters.torch.update import Update
 from stepsize.fine_tuning.decision import PhaseDecision
@@ -290,7 +290,7 @@ import os, signal, sys
 sys.path.insert(0, {tests!r})
 from adapters.torch.fine_tuning import plans
 from adapters.torch.trials import Stopping
-from stepsize.adapters.torch.fine_tuning import phase_rates
+from stepsize.adapters.torch.fine_tuning.plans import phase_rates
 import torch
 torch.set_num_threads(1)
 trial = plans.plan_trial(plans.MIXED)

@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from stepsize.adapters.torch import Recipe
 from stepsize.adapters.torch.fine_tuning import groups
-from stepsize.adapters.torch.fine_tuning.freezing import Freezing
-from stepsize.adapters.torch.fine_tuning.precomputed import Refused, precompute
+from stepsize.adapters.torch.fine_tuning.frozen.freezing import Freezing
+from stepsize.adapters.torch.fine_tuning.frozen.precomputed import Refused, precompute
 from stepsize.adapters.torch.trials.evaluation import evaluate
 from stepsize.adapters.torch.trials.training import Training
 from stepsize.errors import InputError, TaskError

@@ -9,7 +9,7 @@ from adapters.torch.trials import maker
 from torch import nn
 
 from stepsize.adapters.torch import random_state
-from stepsize.adapters.torch.fine_tuning.scratch import begin_from_scratch, with_fresh_weights
+from stepsize.adapters.torch.fine_tuning.plans.scratch import begin_from_scratch, with_fresh_weights
 from stepsize.fine_tuning.phase import Phase
 from stepsize.fine_tuning.plan import TransferPlan
 

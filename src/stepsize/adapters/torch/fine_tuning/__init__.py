@@ -1,17 +1,17 @@
 """Transfer learning in PyTorch: layer groups, their rates, frozen layers, plans."""
 
-from stepsize.adapters.torch.fine_tuning.compare_plans import compare_plans, plans_of
-from stepsize.adapters.torch.fine_tuning.find_rates import find_common, find_rates
-from stepsize.adapters.torch.fine_tuning.freezing import Freezing
-from stepsize.adapters.torch.fine_tuning.group_layers import groups
-from stepsize.adapters.torch.fine_tuning.param_groups import (
+from stepsize.adapters.torch.fine_tuning.frozen.freezing import Freezing
+from stepsize.adapters.torch.fine_tuning.frozen.precomputed import Precomputed, Refused, precompute
+from stepsize.adapters.torch.fine_tuning.layers.group_layers import groups
+from stepsize.adapters.torch.fine_tuning.layers.param_groups import (
     param_groups,
     ratios_in,
     regroup,
     set_ratios,
 )
-from stepsize.adapters.torch.fine_tuning.precomputed import Precomputed, Refused, precompute
-from stepsize.adapters.torch.fine_tuning.task_groups import task_groups
+from stepsize.adapters.torch.fine_tuning.layers.task_groups import task_groups
+from stepsize.adapters.torch.fine_tuning.measuring.find_rates import find_common, find_rates
+from stepsize.adapters.torch.fine_tuning.plans.compare_plans import compare_plans, plans_of
 
 __all__ = [
     "Freezing",

@@ -8,8 +8,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from stepsize.adapters.torch.fine_tuning.layer_names import modules_by_name, parameters_by_name
-from stepsize.adapters.torch.fine_tuning.layer_tree import LayerTree
+from stepsize.adapters.torch.fine_tuning.layers.layer_names import (
+    modules_by_name,
+    parameters_by_name,
+)
+from stepsize.adapters.torch.fine_tuning.layers.layer_tree import LayerTree
 from stepsize.errors import InputError, did_you_mean, require
 from stepsize.fine_tuning import LayerGroups
 from stepsize.fine_tuning.layer_groups import SPAN

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from stepsize.adapters.torch.fine_tuning.example_input import example_inputs
-from stepsize.adapters.torch.fine_tuning.forward_order import call, refusal
+from stepsize.adapters.torch.fine_tuning.layers.example_input import example_inputs
+from stepsize.adapters.torch.fine_tuning.layers.forward_order import call, refusal
 from stepsize.adapters.torch.transaction import Transaction
 from stepsize.adapters.torch.trials.object_state import ObjectState
 

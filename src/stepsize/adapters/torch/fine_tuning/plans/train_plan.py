@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from stepsize.adapters.torch.fine_tuning.plan_training import PlanTraining
-from stepsize.adapters.torch.fine_tuning.plan_trial import PlanTrial
+from stepsize.adapters.torch.fine_tuning.plans.plan_training import PlanTraining
+from stepsize.adapters.torch.fine_tuning.plans.plan_trial import PlanTrial
 from stepsize.adapters.torch.trials.making import make
 from stepsize.adapters.torch.trials.trial import CHECKPOINT_SECONDS
 from stepsize.adapters.torch.update import Recipe

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, final
 
-from stepsize.adapters.torch.fine_tuning.param_groups import need_all_held, regroup
-from stepsize.adapters.torch.fine_tuning.plan_trial import PlanTrial
-from stepsize.adapters.torch.fine_tuning.scratch import begin_from_scratch
-from stepsize.adapters.torch.fine_tuning.stored_transfer import transfer_result_of
-from stepsize.adapters.torch.fine_tuning.task_groups import groups_in
-from stepsize.adapters.torch.fine_tuning.train_plan import train_plan
+from stepsize.adapters.torch.fine_tuning.layers.param_groups import need_all_held, regroup
+from stepsize.adapters.torch.fine_tuning.layers.task_groups import groups_in
+from stepsize.adapters.torch.fine_tuning.plans.plan_trial import PlanTrial
+from stepsize.adapters.torch.fine_tuning.plans.scratch import begin_from_scratch
+from stepsize.adapters.torch.fine_tuning.plans.stored_transfer import transfer_result_of
+from stepsize.adapters.torch.fine_tuning.plans.train_plan import train_plan
 from stepsize.adapters.torch.made_task import made_task
 from stepsize.adapters.torch.prospect import Prospect, prospect
 from stepsize.adapters.torch.reading_test_set import ChosenRuns

@@ -10,10 +10,14 @@ from typing import Any, NamedTuple, final
 import torch
 
 from stepsize.adapters.torch import random_state
-from stepsize.adapters.torch.fine_tuning.activation_script import recorded
-from stepsize.adapters.torch.fine_tuning.activations import FromActivations, Remembered, Replay
-from stepsize.adapters.torch.fine_tuning.frozen_parts import Refused
-from stepsize.adapters.torch.fine_tuning.nested import copied
+from stepsize.adapters.torch.fine_tuning.frozen.activation_script import recorded
+from stepsize.adapters.torch.fine_tuning.frozen.activations import (
+    FromActivations,
+    Remembered,
+    Replay,
+)
+from stepsize.adapters.torch.fine_tuning.frozen.frozen_parts import Refused
+from stepsize.adapters.torch.fine_tuning.frozen.nested import copied
 from stepsize.adapters.torch.fused.streams import RandomStates
 from stepsize.adapters.torch.transaction import Transaction
 from stepsize.adapters.torch.trials import random_record

@@ -6,8 +6,8 @@ from typing import Any, final
 
 from torch import nn
 
-from stepsize.adapters.torch.fine_tuning.call_order import call_order
-from stepsize.adapters.torch.fine_tuning.layer_names import grouped_parameters, unwrapped
+from stepsize.adapters.torch.fine_tuning.layers.call_order import call_order
+from stepsize.adapters.torch.fine_tuning.layers.layer_names import grouped_parameters, unwrapped
 from stepsize.errors import require
 from stepsize.fine_tuning import LayerGroups
 

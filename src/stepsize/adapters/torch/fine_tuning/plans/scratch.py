@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from stepsize.adapters.torch import random_state
-from stepsize.adapters.torch.fine_tuning.layer_names import unwrapped
-from stepsize.adapters.torch.fine_tuning.param_groups import not_held, some_names
+from stepsize.adapters.torch.fine_tuning.layers.layer_names import unwrapped
+from stepsize.adapters.torch.fine_tuning.layers.param_groups import not_held, some_names
 from stepsize.errors import InputError
 from stepsize.tasks import Task
 

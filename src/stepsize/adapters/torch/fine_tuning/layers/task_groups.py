@@ -8,7 +8,7 @@ from typing import Any
 from stepsize.adapters.torch import random_state
 from stepsize.adapters.torch.batches import to_device
 from stepsize.adapters.torch.find_task import loaded_task
-from stepsize.adapters.torch.fine_tuning.group_layers import groups
+from stepsize.adapters.torch.fine_tuning.layers.group_layers import groups
 from stepsize.adapters.torch.made_task import made_task
 from stepsize.adapters.torch.setting import other_device, peek
 from stepsize.fine_tuning import LayerGroups

@@ -12,7 +12,7 @@ from typing import Any
 from stepsize.adapters.torch import random_state
 from stepsize.adapters.torch.compare_task import DEFAULT_STORE
 from stepsize.adapters.torch.find_task import loaded_task
-from stepsize.adapters.torch.fine_tuning.comparing_plans import ComparingPlans
+from stepsize.adapters.torch.fine_tuning.plans.comparing_plans import ComparingPlans
 from stepsize.adapters.torch.update import Recipe
 from stepsize.comparison import CompareOptions, Watcher, Watchers
 from stepsize.comparison.progress import shown

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from torch import nn
 
-from stepsize.adapters.torch.fine_tuning.forward_order import ForwardOrder
-from stepsize.adapters.torch.fine_tuning.layer_names import (
+from stepsize.adapters.torch.fine_tuning.layers.forward_order import ForwardOrder
+from stepsize.adapters.torch.fine_tuning.layers.layer_names import (
     is_bias,
     is_norm,
     modules_by_name,

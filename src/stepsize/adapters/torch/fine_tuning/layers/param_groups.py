@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from stepsize.adapters.torch.fine_tuning.layer_names import (
+from stepsize.adapters.torch.fine_tuning.layers.layer_names import (
     grouped_parameters,
     is_bias,
     is_norm,

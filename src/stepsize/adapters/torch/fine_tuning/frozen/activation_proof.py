@@ -11,17 +11,17 @@ from typing import Any
 import torch
 
 from stepsize.adapters.torch import random_state
-from stepsize.adapters.torch.fine_tuning.activation_bench import Bench, Outcome
-from stepsize.adapters.torch.fine_tuning.activation_script import Script
-from stepsize.adapters.torch.fine_tuning.activations import (
+from stepsize.adapters.torch.fine_tuning.frozen.activation_bench import Bench, Outcome
+from stepsize.adapters.torch.fine_tuning.frozen.activation_script import Script
+from stepsize.adapters.torch.fine_tuning.frozen.activations import (
     EXAMPLES,
     Remembered,
     Replay,
     examples_of,
 )
-from stepsize.adapters.torch.fine_tuning.frozen_parts import Call, FrozenParts, Refused
-from stepsize.adapters.torch.fine_tuning.needed_outputs import Tracing
-from stepsize.adapters.torch.fine_tuning.nested import put_together, taken_apart
+from stepsize.adapters.torch.fine_tuning.frozen.frozen_parts import Call, FrozenParts, Refused
+from stepsize.adapters.torch.fine_tuning.frozen.needed_outputs import Tracing
+from stepsize.adapters.torch.fine_tuning.frozen.nested import put_together, taken_apart
 
 #: A loss smaller than this is compared as if it were as large; its gradients tell the rest.
 _SMALL = 0.01

@@ -13,8 +13,8 @@ from torch import nn
 from torch.optim import Optimizer
 
 from stepsize.adapters.torch import distributed
-from stepsize.adapters.torch.fine_tuning.group_probe import OBJECTIVE
-from stepsize.adapters.torch.fine_tuning.group_sweeps import GroupSweeps
+from stepsize.adapters.torch.fine_tuning.measuring.group_probe import OBJECTIVE
+from stepsize.adapters.torch.fine_tuning.measuring.group_sweeps import GroupSweeps
 from stepsize.adapters.torch.probe import check_model_and_optimizer
 from stepsize.adapters.torch.setting import describe, several
 from stepsize.adapters.torch.transaction import Transaction

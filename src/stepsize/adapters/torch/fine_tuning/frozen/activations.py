@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, Protocol, final
 import torch
 from torch.utils import _pytree as pytree
 
-from stepsize.adapters.torch.fine_tuning.frozen_parts import Call, FrozenParts, Window
-from stepsize.adapters.torch.fine_tuning.nested import Form, put_together
+from stepsize.adapters.torch.fine_tuning.frozen.frozen_parts import Call, FrozenParts, Window
+from stepsize.adapters.torch.fine_tuning.frozen.nested import Form, put_together
 from stepsize.errors import TaskError
 
 #: Stands in a shape for the number of examples in the batch.

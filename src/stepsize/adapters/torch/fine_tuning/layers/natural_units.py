@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from stepsize.adapters.torch.fine_tuning.layer_tree import LayerTree
+from stepsize.adapters.torch.fine_tuning.layers.layer_tree import LayerTree
 from stepsize.fine_tuning import LayerGroup
 
 #: A block that holds a larger share of the layers is opened.

@@ -9,7 +9,7 @@ from typing import Any, final
 import torch
 from torch.utils import _pytree as pytree
 
-from stepsize.adapters.torch.fine_tuning.frozen_parts import Call, FrozenParts, Window
+from stepsize.adapters.torch.fine_tuning.frozen.frozen_parts import Call, FrozenParts, Window
 
 #: With how many draws of outputs and weights stretches are looked for.
 DRAWS = 3

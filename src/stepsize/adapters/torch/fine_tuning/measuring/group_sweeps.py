@@ -11,9 +11,9 @@ from torch import nn
 from torch.optim import Optimizer
 
 from stepsize.adapters.torch.batches import Batches
-from stepsize.adapters.torch.fine_tuning.group_probe import GroupProbe, KeptBatches
-from stepsize.adapters.torch.fine_tuning.layer_names import parameters_by_name
-from stepsize.adapters.torch.fine_tuning.param_groups import regroup
+from stepsize.adapters.torch.fine_tuning.layers.layer_names import parameters_by_name
+from stepsize.adapters.torch.fine_tuning.layers.param_groups import regroup
+from stepsize.adapters.torch.fine_tuning.measuring.group_probe import GroupProbe, KeptBatches
 from stepsize.adapters.torch.group_rates import starting_rates
 from stepsize.adapters.torch.update import LossFn, Recipe, device_of
 from stepsize.errors import InputError

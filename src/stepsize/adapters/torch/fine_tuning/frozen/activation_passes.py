@@ -12,15 +12,15 @@ import torch
 
 from stepsize.adapters.torch import random_state
 from stepsize.adapters.torch.batches import to_device
-from stepsize.adapters.torch.fine_tuning.activation_bench import Bench
-from stepsize.adapters.torch.fine_tuning.activation_files import (
+from stepsize.adapters.torch.fine_tuning.frozen.activation_bench import Bench
+from stepsize.adapters.torch.fine_tuning.frozen.activation_files import (
     DataDigest,
     batch_digest,
     example_digests,
 )
-from stepsize.adapters.torch.fine_tuning.activation_proof import agrees, close
-from stepsize.adapters.torch.fine_tuning.activation_script import Script
-from stepsize.adapters.torch.fine_tuning.activations import (
+from stepsize.adapters.torch.fine_tuning.frozen.activation_proof import agrees, close
+from stepsize.adapters.torch.fine_tuning.frozen.activation_script import Script
+from stepsize.adapters.torch.fine_tuning.frozen.activations import (
     Activations,
     ByBatch,
     ByExample,
@@ -29,8 +29,8 @@ from stepsize.adapters.torch.fine_tuning.activations import (
     Remembered,
     examples_of,
 )
-from stepsize.adapters.torch.fine_tuning.frozen_parts import Refused
-from stepsize.adapters.torch.fine_tuning.loader_kind import composed, left_out
+from stepsize.adapters.torch.fine_tuning.frozen.frozen_parts import Refused
+from stepsize.adapters.torch.fine_tuning.frozen.loader_kind import composed, left_out
 from stepsize.adapters.torch.setting import other_device
 from stepsize.adapters.torch.trials.evaluation import examples_in
 

@@ -9,7 +9,7 @@ from typing import Any, final
 import torch
 from torch.utils import _pytree as pytree
 
-from stepsize.adapters.torch.fine_tuning.activations import (
+from stepsize.adapters.torch.fine_tuning.frozen.activations import (
     Layout,
     Leaf,
     Remembered,
@@ -17,8 +17,8 @@ from stepsize.adapters.torch.fine_tuning.activations import (
     examples_of,
     leaf_of,
 )
-from stepsize.adapters.torch.fine_tuning.frozen_parts import Refused
-from stepsize.adapters.torch.fine_tuning.nested import taken_apart
+from stepsize.adapters.torch.fine_tuning.frozen.frozen_parts import Refused
+from stepsize.adapters.torch.fine_tuning.frozen.nested import taken_apart
 from stepsize.adapters.torch.trials.evaluation import examples_in
 
 #: What a batch may hold beside tensors and arrays.

@@ -14,24 +14,24 @@ from torch import nn
 
 from stepsize.adapters.torch import distributed, random_state
 from stepsize.adapters.torch.batches import to_device
-from stepsize.adapters.torch.fine_tuning import activation_files as files
-from stepsize.adapters.torch.fine_tuning.activation_bench import Bench
-from stepsize.adapters.torch.fine_tuning.activation_passes import (
+from stepsize.adapters.torch.fine_tuning.frozen import activation_files as files
+from stepsize.adapters.torch.fine_tuning.frozen.activation_bench import Bench
+from stepsize.adapters.torch.fine_tuning.frozen.activation_passes import (
     Walk,
     collected,
     joined,
     outputs_of,
     walk,
 )
-from stepsize.adapters.torch.fine_tuning.activation_proof import proven
-from stepsize.adapters.torch.fine_tuning.activation_script import Script
-from stepsize.adapters.torch.fine_tuning.activations import (
+from stepsize.adapters.torch.fine_tuning.frozen.activation_proof import proven
+from stepsize.adapters.torch.fine_tuning.frozen.activation_script import Script
+from stepsize.adapters.torch.fine_tuning.frozen.activations import (
     ActivationBatches,
     Activations,
     FromActivations,
 )
-from stepsize.adapters.torch.fine_tuning.frozen_parts import FrozenParts, Refused
-from stepsize.adapters.torch.fine_tuning.layer_names import grouped_parameters, unwrapped
+from stepsize.adapters.torch.fine_tuning.frozen.frozen_parts import FrozenParts, Refused
+from stepsize.adapters.torch.fine_tuning.layers.layer_names import grouped_parameters, unwrapped
 from stepsize.adapters.torch.setting import other_device, peek
 from stepsize.adapters.torch.transaction import Transaction
 from stepsize.adapters.torch.trials.evaluation import evaluating
@@ -113,7 +113,7 @@ def precompute(
         InputError: an argument that cannot be used, or groups that are not frozen.
         OutputError: the folder cannot be written.
 
-    >>> from stepsize.adapters.torch.fine_tuning.freezing import Freezing
+    >>> from stepsize.adapters.torch.fine_tuning.frozen.freezing import Freezing
     >>> from stepsize.fine_tuning import LayerGroup
     >>> from stepsize.tasks import load, make_task
     >>> task = make_task(load("digits"), 0)

@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from stepsize.adapters.torch.fine_tuning.activation_room import make_room, used
-from stepsize.adapters.torch.fine_tuning.activation_script import Script
-from stepsize.adapters.torch.fine_tuning.activations import Activations, Leaf
-from stepsize.adapters.torch.fine_tuning.code_text import attributes_text, code_text
-from stepsize.adapters.torch.fine_tuning.nested import taken_apart
+from stepsize.adapters.torch.fine_tuning.frozen.activation_room import make_room, used
+from stepsize.adapters.torch.fine_tuning.frozen.activation_script import Script
+from stepsize.adapters.torch.fine_tuning.frozen.activations import Activations, Leaf
+from stepsize.adapters.torch.fine_tuning.frozen.code_text import attributes_text, code_text
+from stepsize.adapters.torch.fine_tuning.frozen.nested import taken_apart
 from stepsize.adapters.torch.trials.epoch_batches import digest
 from stepsize.adapters.torch.trials.trial_facts import tensor_bytes
 from stepsize.adapters.torch.update import Recipe, device_of

@@ -7,18 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
-from stepsize.adapters.torch.fine_tuning.freezing import Freezing
-from stepsize.adapters.torch.fine_tuning.param_groups import (
+from stepsize.adapters.torch.fine_tuning.frozen.freezing import Freezing
+from stepsize.adapters.torch.fine_tuning.frozen.precomputed import Refused, precompute
+from stepsize.adapters.torch.fine_tuning.layers.param_groups import (
     LAYER_GROUP,
     ratios_in,
     regroup,
     set_ratios,
     write_rates,
 )
-from stepsize.adapters.torch.fine_tuning.plan_trial import PlanTrial
-from stepsize.adapters.torch.fine_tuning.precomputed import Refused, precompute
-from stepsize.adapters.torch.fine_tuning.scratch import begin_from_scratch
-from stepsize.adapters.torch.fine_tuning.task_groups import forward_of
+from stepsize.adapters.torch.fine_tuning.layers.task_groups import forward_of
+from stepsize.adapters.torch.fine_tuning.plans.plan_trial import PlanTrial
+from stepsize.adapters.torch.fine_tuning.plans.scratch import begin_from_scratch
 from stepsize.adapters.torch.group_rates import starting_rates
 from stepsize.adapters.torch.trials.fresh_task import fresh_task
 from stepsize.adapters.torch.trials.training_state import OwnStates

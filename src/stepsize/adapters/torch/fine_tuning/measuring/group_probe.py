@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from stepsize.adapters.torch import distributed, random_state
 from stepsize.adapters.torch.batches import Batches, to_device
-from stepsize.adapters.torch.fine_tuning.param_groups import set_ratios
+from stepsize.adapters.torch.fine_tuning.layers.param_groups import set_ratios
 from stepsize.adapters.torch.probe import TorchProbe
 from stepsize.adapters.torch.update import LossFn, Recipe
 

@@ -6,9 +6,9 @@ import copy
 import json
 from typing import TYPE_CHECKING, Any, final
 
-from stepsize.adapters.torch.fine_tuning.phase_rates import PhaseSearch
-from stepsize.adapters.torch.fine_tuning.phase_start import LivingTask, Material
-from stepsize.adapters.torch.fine_tuning.plan_trial import PlanTrial
+from stepsize.adapters.torch.fine_tuning.plans.phase_rates import PhaseSearch
+from stepsize.adapters.torch.fine_tuning.plans.phase_start import LivingTask, Material
+from stepsize.adapters.torch.fine_tuning.plans.plan_trial import PlanTrial
 from stepsize.adapters.torch.trials.interrupts import Interrupts
 from stepsize.adapters.torch.trials.logged_training import LoggedTraining, Part, Watch
 from stepsize.adapters.torch.trials.training import Training

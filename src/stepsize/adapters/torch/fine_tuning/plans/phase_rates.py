@@ -6,9 +6,9 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple, final
 
-from stepsize.adapters.torch.fine_tuning.find_rates import find_common, find_rates
-from stepsize.adapters.torch.fine_tuning.phase_start import LivingTask, Material
-from stepsize.adapters.torch.fine_tuning.plan_trial import PlanTrial
+from stepsize.adapters.torch.fine_tuning.measuring.find_rates import find_common, find_rates
+from stepsize.adapters.torch.fine_tuning.plans.phase_start import LivingTask, Material
+from stepsize.adapters.torch.fine_tuning.plans.plan_trial import PlanTrial
 from stepsize.adapters.torch.tune_task import tune
 from stepsize.adapters.torch.update import Recipe
 from stepsize.errors import InputError

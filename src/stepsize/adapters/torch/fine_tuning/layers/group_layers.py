@@ -7,17 +7,17 @@ from typing import Any
 
 from torch import nn
 
-from stepsize.adapters.torch.fine_tuning.example_input import example_inputs
-from stepsize.adapters.torch.fine_tuning.forward_order import (
+from stepsize.adapters.torch.fine_tuning.layers.example_input import example_inputs
+from stepsize.adapters.torch.fine_tuning.layers.forward_order import (
     ForwardOrder,
     forward_order,
     guessed_order,
     refusal,
 )
-from stepsize.adapters.torch.fine_tuning.layer_names import unwrapped
-from stepsize.adapters.torch.fine_tuning.layer_tree import LayerTree, tied_owners
-from stepsize.adapters.torch.fine_tuning.natural_units import natural_units
-from stepsize.adapters.torch.fine_tuning.splitting import split_by
+from stepsize.adapters.torch.fine_tuning.layers.layer_names import unwrapped
+from stepsize.adapters.torch.fine_tuning.layers.layer_tree import LayerTree, tied_owners
+from stepsize.adapters.torch.fine_tuning.layers.natural_units import natural_units
+from stepsize.adapters.torch.fine_tuning.layers.splitting import split_by
 from stepsize.errors import InputError, require
 from stepsize.fine_tuning import LayerGroups
 

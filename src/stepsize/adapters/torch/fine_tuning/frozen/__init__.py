@@ -1,0 +1,1 @@
+"""Layers that rest, and training on what they put out."""

@@ -1,0 +1,1 @@
+"""Transfer plans carried out, phase by phase."""
