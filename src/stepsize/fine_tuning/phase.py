@@ -58,7 +58,9 @@ class Phase:
             is then that of the pass in which they were computed.
         frozen: ``"eval"``: frozen groups keep their running statistics and draw no dropout;
             ``"train"``: they behave as if they trained.
-        otherwise: where ``"find"`` abstains, the peak is this share of that of the phase before.
+        otherwise: where ``"find"`` abstains and does not even show which rates are too high, the
+            peak is this share of that of the phase before. Where it does, the peak is a tenth of
+            the highest rate that does no harm.
         unfreeze_epochs: epochs between two unfreezings, for ``"gradual"``.
         budget: what ``"tune"`` may spend, in trainings of the phase.
 

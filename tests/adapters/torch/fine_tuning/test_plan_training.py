@@ -26,10 +26,11 @@ from stepsize.adapters.torch.fine_tuning.plans.plan_training import PlanTraining
 from stepsize.adapters.torch.fine_tuning.plans.train_plan import train_plan
 from stepsize.adapters.torch.made_task import made_task
 from stepsize.adapters.torch.update import Update
+from stepsize.fine_tuning.ceiling import ceiling
 from stepsize.fine_tuning.decision import PhaseDecision
 from stepsize.fine_tuning.phase import Phase
 from stepsize.fine_tuning.plan import TransferPlan
-from stepsize.records import Recommendation
+from stepsize.records import Curve, Recommendation
 from stepsize.records.recommendation import Cost
 from stepsize.schedules import parse
 from stepsize.store import Store
@@ -243,6 +244,15 @@ class Abstained:
 
     lr, verdict, reason = None, "flat", "It never falls."
     updates = 7
+    curve = Curve((0.001, 0.01), (1.0, 1.0))
+
+
+class Rising(Abstained):
+    """What one gives that finds no fall, and a rate that does harm."""
+
+    rates = tuple(10.0 ** (i / 10 - 5) for i in range(60))
+    losses = tuple(2.0 + 0.01 * (-1) ** i + (lr / 0.1) ** 2 for i, lr in enumerate(rates))
+    curve = Curve(rates, losses, stop="rise")
 
 
 @pytest.mark.parametrize("own", [0.01, 0.0])
@@ -260,6 +270,18 @@ def test_where_the_test_abstains_a_rate_is_taken_from_elsewhere(tmp_path, monkey
     assert (first["peak"], second["peak"]) == (own, 0.25 * own)
     assert all("abstained (flat)" in each["lr_from"] for each in (first, second))
     assert second["search_updates"] == 7
+
+
+def test_where_the_test_only_shows_what_is_too_high_the_peak_stays_well_below(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(phase_rates, "find_common", lambda *a, **k: Rising())
+    monkeypatch.setattr(phase_rates, "thin", lambda find: None)
+    trial = plan_trial(TransferPlan("mine", (Phase("first", 1, "head"),)), 1, with_rate(0.5))
+    (first,) = run_plan(tmp_path, trial, every=3600.0).decisions
+    assert first["peak"] == pytest.approx(0.1 * ceiling(Rising.curve))
+    assert 0.0003 < first["peak"] < 0.01
+    assert "abstained (flat)" in first["lr_from"]
 
 
 def with_rate(rate):

@@ -13,12 +13,17 @@ from stepsize.adapters.torch.tune_task import tune
 from stepsize.adapters.torch.update import Recipe
 from stepsize.errors import InputError
 from stepsize.fine_tuning import LayerGroups
+from stepsize.fine_tuning.ceiling import ceiling
 from stepsize.fine_tuning.decision import PhaseDecision
+from stepsize.fine_tuning.layer_reading import LEAST
 from stepsize.fine_tuning.layer_tests import LayerRangeTests
 from stepsize.fine_tuning.raced import raced_peak
 from stepsize.fine_tuning.thin import thin, thin_recommendation, thin_tests
 from stepsize.fine_tuning.timeline import Stretch
 from stepsize.records import FindResult, Recommendation
+
+#: Curves on which no fall is seen; where they rise after that, they still say what is too high.
+_LEVEL = ("flat", "too_noisy")
 
 
 class _Peak(NamedTuple):
@@ -126,6 +131,12 @@ class PhaseSearch:
         found = find_common(*self._what(), self._trained_groups(), ratios=own, **self._how())
         if found.lr is not None:
             return _Peak(found.lr, f"a range test ({_n(found)})", found)
+        limit = ceiling(found.curve)
+        if limit is not None and found.verdict in _LEVEL:
+            harm = f"a tenth of {limit:.2g}, above which all layer groups together do harm"
+            return _Peak(
+                LEAST * limit, f"{harm}, for the range test abstained ({found.verdict})", found
+            )
         return self._otherwise("the range test", found.verdict, found.reason)._replace(find=found)
 
     def _raced(self) -> _Peak:
