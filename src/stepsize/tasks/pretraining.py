@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import math
 import os
 import tempfile
@@ -20,8 +19,6 @@ from stepsize.tasks.torch_import import need_torch
 
 if TYPE_CHECKING:
     import torch
-
-_LOG = logging.getLogger("stepsize.tasks")
 
 
 def pretrained(
@@ -81,12 +78,12 @@ def made_once(
         with locked(folder / ".lock"):
             kept = _read(path)
             if kept is None:
-                _LOG.warning("Training the weights that %s begins with, once: %s", name, path)
+                _warn("Training the weights that %s begins with, once: %s", name, path)
                 kept = make()
                 _write(path, kept)
             return kept
     except OSError as error:
-        _LOG.warning("%s cannot be kept (%s): it is made anew each time", path, error)
+        _warn("%s cannot be kept (%s): it is made anew each time", path, error)
         return make()
 
 
@@ -97,7 +94,7 @@ def _read(path: Path) -> Mapping[str, torch.Tensor] | None:
     try:
         return safetensors.load(path.read_bytes())  # type: ignore[no-any-return]
     except Exception as error:  # noqa: BLE001 - a damaged file raises errors of the library's own
-        _LOG.warning("%s is damaged (%s): it is made anew", path, error)
+        _warn("%s is damaged (%s): it is made anew", path, error)
         return None
 
 
@@ -124,3 +121,9 @@ def _need_safetensors() -> Any:
             "pip install 'stepsize[torch]'."
         ) from error
     return safetensors.torch
+
+
+def _warn(text: str, *values: object) -> None:
+    import logging  # only what is told needs it
+
+    logging.getLogger("stepsize.tasks").warning(text, *values)

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stepsize.errors import DataError, MissingDependencyError
-from stepsize.tasks.fetch import fetch
 from stepsize.tasks.places import given_root, weights_dir
 
 #: The file with the weights in ``$STEPSIZE_DATA/weights``: safetensors, keys as here.
@@ -153,6 +152,8 @@ def _find_file() -> Path:
             f"STEPSIZE_DATA is set, but the weights of ResNet-20 are not there. {ways}, or unset "
             "STEPSIZE_DATA to have them downloaded."
         )
+    from stepsize.tasks.fetch import fetch  # loads urllib, which only a download needs
+
     try:
         return fetch(SOURCE, published, WEIGHTS_SHA256, digest=file_sha256)
     except DataError as error:
