@@ -181,6 +181,28 @@ def test_a_finer_trace_joins_a_coarser_one_with_its_mean_and_extremes(drawn):
     assert (min(low), max(high)) == (min(trace.lr_low), max(trace.lr_high))
 
 
+def test_of_runs_that_each_found_their_rate_one_is_drawn():
+    """Lowest and highest of several would be a zigzag between them; the longest run is chosen."""
+    comparison = two_arms(seeds=(0, 1))
+    traces = traces_of(comparison)
+    arm = comparison.best.arm
+    first, second = (run.key for run in comparison.of(arm))
+    ten = tuple(10.0 * rate for rate in traces[second].lr_low)
+    traces[second] = replace(traces[second], lr_low=ten, lr_high=ten)
+    assert trace_panel(comparison, traces).rates[arm] == (
+        traces[first].lr_low,
+        traces[first].lr_high,
+    )
+    cut = [column[:-1] for column in columns_of(traces[first])]
+    short = len(cut[0]) * traces[first].width
+    traces[first] = Trace(traces[first].width, short, *cut)
+    assert trace_panel(comparison, traces).rates[arm] == (ten, ten)
+
+
+def columns_of(trace):
+    return trace.lr_low, trace.lr_high, trace.loss_low, trace.loss_mean, trace.loss_high
+
+
 def test_rates_that_were_higher_than_the_schedule_are_in_the_picture():
     comparison = two_arms()
     traces = traces_of(comparison)

@@ -30,7 +30,9 @@ class TracePanel:
         edge: from where on losses are cut off; None where none is.
         series: the arms, best first. The mean is over the seeds' means; the band goes from the
             lowest to the highest loss of a single update of any seed.
-        rates: the lowest and highest rate of an arm's runs in each bucket, by the arm's name.
+        rates: the lowest and highest rate of an arm's first run (that has come farthest) in each
+            bucket, by the arm's name. Those of its other runs are the same, unless each has found
+            its own.
     """
 
     width: int
@@ -79,7 +81,7 @@ def trace_panel(comparison: Comparison, traces: Mapping[str, Trace]) -> TracePan
     lines = [replace(one, low=nothing, high=nothing) for one in series]
     axis, edge = axis_of(lines, middles, higher=False)
     rates = {
-        arm: _envelope([(shared[run.key].lr_low, shared[run.key].lr_high) for run in runs])
+        arm: _rates([(shared[run.key].lr_low, shared[run.key].lr_high) for run in runs])
         for arm, runs in rows
         if runs
     }
@@ -151,6 +153,11 @@ def _series(
 def _together(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return fmean(known) if known and len(known) == len(values) else None
+
+
+def _rates(runs: Sequence[tuple[Column, Column]]) -> tuple[Column, Column]:
+    """The rates of the first of the longest runs: those of several would be one zigzag."""
+    return max(runs, key=lambda ends: sum(value is not None for value in ends[0]))
 
 
 def _envelope(ends: Sequence[tuple[Column, Column]]) -> tuple[Column, Column]:
