@@ -144,6 +144,10 @@ def _key(view: CompareView, traced: TracePanel | None) -> str:
             "you point at, goes from the lowest to the highest single update of any seed. Zooming "
             f"in refines it down to {count_text(traced.width)} updates a point."
         )
+    if traced is not None and view.noun != "schedule" and view.bands:
+        said.append(
+            f"The learning rate is that of each {view.noun}'s first seed."
+        )  # each has its own
     if any(row.status == "diverged" for row in view.runs):
         said.append("A cross marks where a run diverged.")
     return " ".join(filter(None, said))
