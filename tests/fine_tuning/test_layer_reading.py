@@ -130,6 +130,20 @@ def test_rates_that_differ_are_told_apart_and_others_shrink_together():
     assert alone.ratios == pytest.approx((1.0, 1.0))  # no more apart than their errors
 
 
+def test_intervals_are_no_narrower_than_what_each_group_says_alone():
+    """Shrunk ones would hold too seldom, for the spread is estimated from few groups."""
+    tests = [
+        judge("a", curve(-3.0)),
+        judge("b", curve(-2.5, seed=1)),
+        judge("c", curve(-2.0, seed=2)),
+    ]
+    reading = layer_reading(tests)
+    intervals = reading.intervals(reading.peak)
+    for test, (low, high) in zip(tests, intervals, strict=True):
+        own = math.log10(test.find.interval[1] / test.find.interval[0])
+        assert math.log10(high / low) >= own * (1 - 1e-9)
+
+
 def test_a_group_that_does_not_inform_gets_the_level_below_its_ceiling():
     tests = [judge("a", curve(-2.0)), judge("b", curve(-2.1, seed=5))]
     free = judge("c", curve(0.0, depth=0.0, seed=6))

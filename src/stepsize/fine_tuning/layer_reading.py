@@ -80,8 +80,10 @@ def layer_reading(tests: Sequence[GroupTest]) -> LayerReading | None:
         _capped(value, test) if reading is None else value
         for value, reading, test in zip(together.values, readings, tests, strict=True)
     ]
+    # The spread is itself estimated from few groups: an interval narrower than a group's own would
+    # hold in 86 to 92 % of cases instead of 95 %.
     errors = [
-        None if reading is None else error
+        None if reading is None else max(error, reading.error)
         for error, reading in zip(together.errors, readings, strict=True)
     ]
     names = tuple(test.name for test in tests)

@@ -70,6 +70,22 @@ def test_groups_of_different_steepness_get_rates_as_far_apart():
         assert (losses[-1] < 0.5 * losses[0]) is works
 
 
+def test_a_loss_that_writes_to_its_batch_meets_the_same_batch_each_time():
+    def tripled(model, batch):
+        return mse(model, (3.0 * batch[0], batch[1]))
+
+    def tripling(model, batch):
+        batch[0].mul_(3.0)
+        return mse(model, batch)
+
+    def rates(loss):
+        model, views = regression()
+        loader = [tuple(x.clone() for x in batch) for batch in views]
+        return find_rates(model, sgd(model), loss, loader, arms(), common=False).rates
+
+    assert rates(tripling).rates == pytest.approx(rates(tripled).rates, rel=1e-4)
+
+
 def test_groups_that_are_alike_get_one_rate():
     model, loader = regression(steeper=1.0)
     tests = find_rates(model, sgd(model), mse, loader, arms())

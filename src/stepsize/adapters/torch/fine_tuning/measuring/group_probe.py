@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 
 from stepsize.adapters.torch import distributed, random_state
 from stepsize.adapters.torch.batches import Batches, to_device
+from stepsize.adapters.torch.fine_tuning.frozen.nested import copied
 from stepsize.adapters.torch.fine_tuning.layers.param_groups import set_ratios
 from stepsize.adapters.torch.probe import TorchProbe
 from stepsize.adapters.torch.update import LossFn, Recipe
@@ -35,8 +36,8 @@ class KeptBatches(Batches):
         self.stream, self.where = stream, device
 
     def next(self) -> Any:
-        """The next batch, on the model's device."""
-        return to_device(super().next(), self.where)
+        """The next batch, on the model's device; a copy, for a loss may write to it."""
+        return to_device(copied(super().next()), self.where)
 
     def _draw(self) -> Any:
         return self.stream.next()
