@@ -6,8 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from stepsize.cli import arguments, messages
-from stepsize.cli.comparison_output import print_comparison
-from stepsize.cli.exit_codes import ABSTAINED, DONE, FAILED
+from stepsize.cli.comparison_output import exit_code, print_comparison
 from stepsize.cli.output_folder import OutputFolder, task_folder
 from stepsize.report.figures import need_matplotlib
 
@@ -72,9 +71,7 @@ def run(options: argparse.Namespace) -> int:
         comparison = _compare(options, folder)
         folder.keep()
     print_comparison(comparison, folder.path, options)
-    if any(run.status == "failed" for run in comparison.runs):
-        return FAILED
-    return DONE if comparison.best is not None else ABSTAINED
+    return exit_code(comparison)
 
 
 def _compare(options: argparse.Namespace, folder: OutputFolder) -> Comparison:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stepsize.cli import arguments, messages
-from stepsize.cli.exit_codes import ABSTAINED, DONE, FAILED
+from stepsize.cli.comparison_output import exit_code, printed
+from stepsize.cli.exit_codes import DONE
 from stepsize.cli.output_folder import OutputFolder, task_folder
 from stepsize.report.figures import need_matplotlib
 
@@ -83,9 +84,7 @@ def run(options: argparse.Namespace) -> int:
         result = _transfer(options, folder)
         folder.keep()
     print_transfer(result, folder.path, options)
-    if any(run.status == "failed" for run in result.comparison.runs):
-        return FAILED
-    return DONE if result.comparison.best is not None else ABSTAINED
+    return exit_code(result.comparison)
 
 
 def _transfer(options: argparse.Namespace, folder: OutputFolder) -> TransferResult:
@@ -163,14 +162,11 @@ def print_transfer(result: TransferResult, folder: Path, options: argparse.Names
     """The answer on standard output; where the files are on standard error."""
     from stepsize.report import transfer_files, transfer_terminal
 
-    ascii_only = messages.ascii_only()
-    if options.json:
-        print(json.dumps(result.to_dict(), allow_nan=False))
-    elif options.quiet:
-        print(transfer_terminal.line(result, ascii_only=ascii_only))
-    else:
-        colour = sys.stdout.isatty()
-        print(transfer_terminal.summary(result, ascii_only=ascii_only, colour=colour))
-    if not options.quiet:
-        written = ", ".join(str(folder / name) for name in transfer_files.FILES)
-        print(f"wrote {written}; the runs are in {result.comparison.store}", file=sys.stderr)
+    printed(
+        result,
+        transfer_terminal.line,
+        transfer_terminal.summary,
+        [folder / name for name in transfer_files.FILES],
+        result.comparison.store,
+        options,
+    )
